@@ -1,0 +1,76 @@
+#include "test/client.h"
+#include "test/harness.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct test_place here(const char *what)
+{
+    return (struct test_place){__FILE__, __LINE__, what};
+}
+
+int client_connect(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        test_fail(here("client_connect"), "socket: %s", strerror(errno));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
+        test_fail(here("client_connect"), "connecting to 127.0.0.1:%d: %s",
+                  port, strerror(errno));
+    return fd;
+}
+
+void client_send_bytes(int fd, const void *bytes, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n =
+            send(fd, (const char *)bytes + done, len - done, MSG_NOSIGNAL);
+        if (n == -1 && errno != EINTR)
+            test_fail(here("client_send"), "after %zu of %zu bytes: %s", done,
+                      len, strerror(errno));
+        done += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static ssize_t receive(int fd, void *bytes, size_t len)
+{
+    ssize_t n;
+    do {
+        n = recv(fd, bytes, len, 0);
+    } while (n == -1 && errno == EINTR);
+    return n;
+}
+
+void client_expect_at(struct test_place place, int fd, const void *expected,
+                      size_t len)
+{
+    char *bytes = harness_alloc(len + 1);
+    size_t done = 0;
+    test_waiting(place);
+    while (done < len) {
+        ssize_t n = receive(fd, bytes + done, len - done);
+        if (n == -1)
+            test_fail(place, "after %zu of %zu bytes: %s", done, len,
+                      strerror(errno));
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    test_waiting((struct test_place){0});
+    test_bytes(place, bytes, done, expected, len);
+}
+
+void client_expect_end_at(struct test_place place, int fd)
+{
+    char bytes[256];
+    test_waiting(place);
+    ssize_t n = receive(fd, bytes, sizeof(bytes));
+    test_waiting((struct test_place){0});
+    if (n == -1)
+        test_fail(place, "expected: the end\nactual:   %s", strerror(errno));
+    test_bytes(place, bytes, (size_t)n, "", 0);
+}

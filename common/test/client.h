@@ -1,0 +1,38 @@
+/*
+ * client.h - a plain TCP client for tests of servers.
+ *
+ *     int fd = client_connect(port);
+ *     client_send(fd, "PING\r\n");
+ *     client_expect(fd, "PONG\r\n");
+ *     client_expect_end(fd);
+ *     close(fd);
+ *
+ * Every call waits as long as the test may last and fails the test on error.
+ */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include "test/test.h"
+
+/* A connection to 127.0.0.1:port. The caller closes it. */
+int client_connect(int port);
+
+#define client_send(fd, text) client_send_bytes(fd, text, strlen(text))
+/* Sends all of it, however often that takes. */
+void client_send_bytes(int fd, const void *bytes, size_t len);
+
+/* Reads exactly as many bytes as expected and compares. */
+#define client_expect(fd, expected)                                    \
+    client_expect_at(TEST_PLACE("what the server sent"), fd, expected, \
+                     strlen(expected))
+#define client_expect_bytes(fd, expected, len) \
+    client_expect_at(TEST_PLACE("what the server sent"), fd, expected, len)
+void client_expect_at(struct test_place place, int fd, const void *expected,
+                      size_t len);
+
+/* The server closes the connection, sending nothing more. */
+#define client_expect_end(fd) \
+    client_expect_end_at(TEST_PLACE("the end of the connection"), fd)
+void client_expect_end_at(struct test_place place, int fd);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * judge.h - the parts of the judge.
+ *
+ * judge.c      the command: which tests, in how many workers, and the printing
+ * attempt.c    one test in one build: start it, watch it, clean up after it
+ * verdict.c    what an attempt means, in words
+ * sanitizer.c  the reports of ASan, UBSan, LSan and TSan, shortened
+ * symbols.c    addresses to file:line, by addr2line(1)
+ *
+ * None of them holds a learner's code, and nothing that a test prints is taken
+ * for a verdict: see common/test/page.h.
+ */
+#ifndef JUDGE_H
+#define JUDGE_H
+
+#include "test/page.h"
+#include <stddef.h>
+#include <stdio.h>
+
+enum verdict {
+    OK,
+    FAILED,
+    TODO,
+    CRASHED,
+    TIMED_OUT,
+    LEAKED,
+    RACED,
+    UNDEFINED,
+    LEFT_RUNNING,
+    LEFT_DESCRIPTORS,
+    TOO_MUCH_OUTPUT,
+    SKIPPED,
+    FAULT,
+    VERDICTS,
+};
+
+/* One word each, for files that programs read. */
+extern const char *const verdict_words[VERDICTS];
+
+struct build {
+    const char *mode;    /* "plain", "asan" or "tsan" */
+    const char *test;    /* the test binary, absolute */
+    const char *program; /* the lab's program, absolute; NULL if none */
+};
+
+struct lab {
+    const char *name;
+    const char *folder; /* absolute */
+    const char *prefix; /* put before paths that are shown: "" or "a/b/" */
+};
+
+/* What was seen of one test in one build. */
+struct attempt {
+    const struct lab *lab;
+    const struct build *build;
+    struct page *page;
+    uint64_t nonce;
+    char folder[4096]; /* page, sanitizer reports, and work/ */
+    int wait_status;
+    bool timed_out, interrupted, too_much_output;
+    int limit_ms;
+    char left_running[256]; /* names of processes, "" if none */
+    char *output;           /* what the test printed, NUL-ended */
+    size_t output_len;
+};
+
+/* Runs a test to its end and leaves no process behind. The caller frees with
+ * attempt_release(), which removes the folder. -1 and errno if it could not
+ * even be started. */
+int attempt_run(struct attempt *attempt, const char *test);
+void attempt_release(struct attempt *attempt);
+
+/* Prints the verdict in words, one line, and the explanation below it. */
+enum verdict verdict_print(const struct attempt *attempt, FILE *out);
+
+/* Looks for a sanitizer's report. If there is one: true, the verdict, and its
+ * words and the shortened report printed to `out`. */
+bool sanitizer_report(const struct attempt *attempt, FILE *out,
+                      enum verdict *verdict);
+
+/* Prints "at src/main.c:42 in f" and the callers, for frames of the lab only.
+ * The number of frames printed. */
+int symbols_print(const struct lab *lab, const char *binary,
+                  const uintptr_t *pc, int count, FILE *out);
+/* The part of a path inside the lab, or NULL if it lies elsewhere. */
+const char *symbols_lab_path(const struct lab *lab, const char *path);
+
+#endif

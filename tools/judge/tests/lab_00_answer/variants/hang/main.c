@@ -1,0 +1,15 @@
+#include "answer.h"
+#include <stdio.h>
+
+int answer(int n)
+{
+    while (n > 0)
+        ;
+    return n;
+}
+
+int main(int argc, char **argv)
+{
+    printf("hello, %s\n", argc > 1 ? argv[1] : "nobody");
+    return 0;
+}

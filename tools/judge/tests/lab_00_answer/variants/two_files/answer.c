@@ -1,0 +1,7 @@
+#include "answer.h"
+#include "one.h"
+
+int answer(int n)
+{
+    return n + ONE;
+}
