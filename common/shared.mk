@@ -16,7 +16,7 @@ CONFIG := $(BUILD)/config.mk
 $(CONFIG): $(ROOT)/tools/probe $(if $(filter-out $(CONFIG_CC),$(CC)),FORCE)
 	@$(ROOT)/tools/probe '$(CC)' $@
 
-WARNINGS := -Wall -Wextra -Wno-unused-parameter $(WERROR)
+WARNINGS := -Wall -Wextra -Wno-unused-parameter $(FEW_ERRORS) $(WERROR)
 CFLAGS := -std=c17 -D_GNU_SOURCE $(WARNINGS) -g -fPIE -U_FORTIFY_SOURCE \
 	-I$(ROOT)/common
 LDFLAGS := -pie $(LINKER)

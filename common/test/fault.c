@@ -61,12 +61,16 @@ static const char *const names[FUNCTIONS] = {
 
 /* What happens to calls number first to last of one function. */
 struct rule {
+    enum function function;
     int error;      /* errno, or 0 */
     size_t at_most; /* bytes, or 0 */
     long first, last;
 };
 
-static struct rule rules[FUNCTIONS];
+enum { MOST_RULES = 16 };
+
+static struct rule rules[MOST_RULES];
+static int rule_count;
 static atomic_long calls[FUNCTIONS];
 static atomic_long hits;
 
@@ -136,8 +140,8 @@ static const char *next_word(const char *at)
 static const char *read_rule(const char *spec)
 {
     const char *at = next_word(spec);
-    enum function function = find_function(spec, (size_t)(at - spec));
     struct rule rule = {.first = 1, .last = LONG_MAX};
+    rule.function = find_function(spec, (size_t)(at - spec));
     while (*at == ':') {
         at++;
         if (strncmp(at, "error=", 6) == 0)
@@ -150,9 +154,9 @@ static const char *read_rule(const char *spec)
             malformed(at);
         at = next_word(at);
     }
-    if (!rule.error && !rule.at_most)
+    if ((!rule.error && !rule.at_most) || rule_count == MOST_RULES)
         malformed(spec);
-    rules[function] = rule;
+    rules[rule_count++] = rule;
     return at;
 }
 
@@ -168,8 +172,7 @@ void fault(const char *spec)
 
 __attribute__((no_sanitize("thread"))) void fault_clear(void)
 {
-    for (int i = 0; i < FUNCTIONS; i++)
-        rules[i] = (struct rule){0};
+    rule_count = 0;
 }
 
 long fault_calls(const char *function)
@@ -198,15 +201,20 @@ __attribute__((no_sanitize("thread"))) static int meddle(enum function function,
                                                          size_t *len)
 {
     long call = 1 + atomic_fetch_add(&calls[function], 1);
-    const struct rule *rule = &rules[function];
-    if (call < rule->first || call > rule->last)
-        return 0;
-    if (rule->at_most && len && *len > rule->at_most) {
-        *len = rule->at_most;
-        hits++;
+    int error = 0;
+    for (const struct rule *r = rules; r < rules + rule_count; r++) {
+        if (r->function != function || call < r->first || call > r->last)
+            continue;
+        if (r->at_most && len && *len > r->at_most) {
+            *len = r->at_most;
+            hits++;
+        }
+        if (r->error) {
+            error = r->error;
+            hits++;
+        }
     }
-    hits += rule->error != 0;
-    return rule->error;
+    return error;
 }
 
 #define CALL(type, name, parameters, arguments, failure) \

@@ -49,7 +49,8 @@ struct run {
     long max_rss_kb; /* most memory it had at once (getrusage(2)) */
 };
 
-/* Runs the program to its end. */
+/* Runs the program to its end. Options with more than one member go into a
+ * variable first: their commas would part the macro's arguments. */
 #define run(...) run_with((struct run_options){0}, __VA_ARGS__)
 #define run_with(options, ...)              \
     program_run(TEST_PLACE("run"), options, \

@@ -177,8 +177,12 @@ void test_need(const char *command);
     test_contains(TEST_PLACE(#string), string, strlen(string), needle, false)
 
 /* The call returns 0; a failure shows errno. */
-#define assert_success(call) \
-    (errno = 0, test_success(TEST_PLACE(#call), (call), errno))
+#define assert_success(call)                                   \
+    do {                                                       \
+        errno = 0;                                             \
+        intmax_t test_returned = (call);                       \
+        test_success(TEST_PLACE(#call), test_returned, errno); \
+    } while (0)
 /* The call returns -1 and sets errno to this. */
 #define assert_fails(call, expected_errno)                                \
     do {                                                                  \

@@ -52,8 +52,12 @@ static bool print_frame(struct report *report, char *line)
     }
     char *place = strstr(at, function) + strlen(function);
     place += strspn(place, " ");
-    /* clang appends the column, TSan the module. */
+    /* TSan appends the module, clang the column. */
     place[strcspn(place, " ")] = '\0';
+    char *column =
+        strchr(place, ':') ? strchr(strchr(place, ':') + 1, ':') : NULL;
+    if (column)
+        *column = '\0';
     const char *path = symbols_lab_path(report->attempt->lab, place);
     if (!path || *path == '(' || !*path || report->frames == MOST_FRAMES)
         return true;

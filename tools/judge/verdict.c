@@ -46,9 +46,17 @@ static void defuse(char *text)
 /* Lines that cmocka and ASan print around what the test says. */
 static bool is_noise(const char *line)
 {
-    return strncmp(line, "[==========]", 12) == 0 ||
-           strncmp(line, "[ RUN      ]", 12) == 0 ||
-           strncmp(line, "AddressSanitizer:DEADLYSIGNAL", 29) == 0;
+    static const char *const noise[] = {
+        "[==========]", "[ RUN      ]",
+        "[       OK ]", "[  PASSED  ]",
+        "[  FAILED  ]", " 1 FAILED TEST(S)",
+        "[  SKIPPED ]", "AddressSanitizer:DEADLYSIGNAL",
+    };
+    for (size_t i = 0; i < sizeof(noise) / sizeof(*noise); i++) {
+        if (strncmp(line, noise[i], strlen(noise[i])) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* Takes noise out, in place. */
@@ -90,8 +98,8 @@ static void print_claim(const struct attempt *attempt, FILE *out)
 {
     const struct page *page = attempt->page;
     if (page->file[0])
-        fprintf(out, "    %s%s:%d: %s\n", attempt->lab->prefix, page->file,
-                page->line, page->what);
+        fprintf(out, "    %s%s:%d%s%s\n", attempt->lab->prefix, page->file,
+                page->line, *page->what ? ": " : "", page->what);
     print_indented(page->text, page->file[0] ? "      " : "    ", PAGE_TEXT,
                    out);
 }
@@ -139,7 +147,8 @@ static enum verdict timed_out(const struct attempt *attempt, FILE *out)
 static enum verdict claimed(const struct attempt *attempt, FILE *out)
 {
     const struct page *page = attempt->page;
-    switch (page->state) {
+    enum page_state state = page->state;
+    switch (state) {
     case PAGE_TODO:
         fprintf(out, "not done yet: %s\n", page->text);
         return TODO;

@@ -9,9 +9,9 @@ int strcmp(const char *a, const char *b)
 
 void *memcpy(void *to, const void *from, size_t len)
 {
-    return from ? to : (char *)to + len;
+    (void)from, (void)len;
+    return to;
 }
-
 
 void test_compare(int n);
 void test_compare(int n)

@@ -1,0 +1,241 @@
+#include "library.h"
+#include "test/client.h"
+#include "test/fault.h"
+#include "test/program.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+TEST(test_01_numbers_are_compared_by_value)
+{
+    assert_int_equal((unsigned char)200, 200L);
+    assert_int_not_equal(-1, 4294967295u);
+    assert_at_least(5u, -1);
+    assert_at_most(-1, 0u);
+    assert_int_equal((uint64_t)UINT64_MAX, UINT64_MAX);
+    assert_true(errno == 0 || errno != 0);
+    assert_string_equal(NULL, NULL);
+    assert_string_not_equal("a", NULL);
+    assert_bytes_equal("a\0b", 3, "a\0b", 3);
+}
+
+TEST(test_02_files_are_written_and_read_whole)
+{
+    size_t len;
+    write_bytes("data", "a\0b\n", 4);
+    char *bytes = read_bytes("data", &len);
+    assert_bytes_equal(bytes, len, "a\0b\n", 4);
+    write_text("data", "%d lines\n", 3);
+    assert_string_equal(read_bytes("data", NULL), "3 lines\n");
+    assert_at_least(strlen(read_bytes("/proc/self/status", NULL)), 100);
+    assert_string_equal(text("%s-%d", "x", 7), "x-7");
+    assert_contains(read_bytes(lab_path("Makefile"), NULL), "library");
+}
+
+TEST(test_03_the_working_directory_is_empty)
+{
+    assert_fails(library_open("data"), ENOENT);
+    assert_int_equal(system("test -z \"$(ls -A)\""), 0);
+}
+
+TEST(test_04_reads_fail_and_come_short)
+{
+    char buf[8];
+    write_text("data", "12345678");
+    int fd = library_open("data");
+
+    fault("read:short=3");
+    assert_int_equal(library_read_all(fd, buf, 8), 8);
+    assert_memory_equal(buf, "12345678", 8);
+    assert_int_equal(fault_calls("read"), 3);
+    assert_int_equal(fault_hits(), 2);
+
+    lseek(fd, 0, SEEK_SET);
+    fault("read:error=EIO:when=2,read:short=1");
+    assert_fails(library_read_all(fd, buf, 8), EIO);
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 1);
+    fault_clear();
+    close(fd);
+}
+
+TEST(test_05_only_the_calls_asked_for_fail)
+{
+    fault("malloc:error=ENOMEM:when=2..3");
+    for (int call = 1; call <= 4; call++) {
+        char *copy = library_copy("x");
+        assert_int_equal(copy == NULL, call == 2 || call == 3);
+        free(copy);
+    }
+    fault("open:error=EMFILE:when=2+");
+    int fd = library_open("/dev/null");
+    assert_at_least(fd, 0);
+    close(fd);
+    for (int call = 2; call < 5; call++)
+        assert_fails(library_open("/dev/null"), EMFILE);
+    /* The test's own calls are left alone. */
+    fd = open("/dev/null", O_RDONLY);
+    assert_at_least(fd, 0);
+    close(fd);
+}
+
+TEST(test_06_threads_that_cannot_be_created)
+{
+    fault("pthread_create:error=EAGAIN:when=3");
+    assert_int_equal(library_threads(4), EAGAIN);
+    fault_clear();
+    assert_int_equal(library_threads(4), 0);
+    assert_int_equal(fault_calls("pthread_create"), 7);
+}
+
+TEST(test_07_a_program_gives_output_status_and_errors)
+{
+    struct run r = run("say", "one", "two words");
+    assert_output(r, "one\ntwo words\n");
+    assert_error(r, "");
+    assert_exit(r, 0);
+    assert_string_equal(r.command, "library say one 'two words'");
+    r = run("complain", "5");
+    assert_exit(r, 5);
+    assert_error_contains(r, "it is bad");
+    assert_exit(run_alone((struct run_options){0}), 2);
+}
+
+TEST(test_08_input_is_text_bytes_or_a_file)
+{
+    assert_output(run_with((struct run_options){.input = "in"}, "echo"), "in");
+    struct run_options bytes = {.input = "a\0b", .input_len = 3};
+    struct run r = run_with(bytes, "echo");
+    assert_output_bytes(r, "a\0b", 3);
+    write_text("data", "from a file");
+    r = run_with((struct run_options){.input_file = "data"}, "echo");
+    assert_output(r, "from a file");
+    assert_output(run("echo"), "");
+}
+
+TEST(test_09_much_input_and_output_at_once)
+{
+    size_t len = 1024 * 1024;
+    char *bytes = calloc(len, 1);
+    struct run_options options = {.input = bytes, .input_len = len};
+    struct run r = run_with(options, "echo");
+    assert_output_bytes(r, bytes, len);
+    free(bytes);
+}
+
+TEST(test_10_output_goes_nowhere)
+{
+    struct run_options full = {.input = "x", .output_file = "/dev/full"};
+    assert_exit(run_with(full, "echo"), 1);
+    struct run_options closed = {.input = "x", .closed_output = true};
+    assert_exit(run_with(closed, "echo"), 128 + SIGPIPE);
+}
+
+TEST(test_11_faults_reach_the_program)
+{
+    struct run_options options = {.input = "abc",
+                                  .faults = "write:error=EIO:when=2,"
+                                            "read:short=2"};
+    struct run r = run_with(options, "echo");
+    assert_output(r, "ab");
+    assert_exit(r, 1);
+}
+
+TEST(test_12_the_program_sees_a_clean_environment)
+{
+    const char *const env[] = {"COLOUR=red", NULL};
+    struct run_options options = {.env = env, .faults = "read:short=1"};
+    struct run r = run_with(options, "environment");
+    assert_output_contains(r, "COLOUR=red\n");
+    assert_not_contains(r.out, "LAB_");
+    assert_not_contains(r.out, "MAKE");
+}
+
+TEST(test_13_a_conversation)
+{
+    struct program *p =
+        start_with((struct run_options){.keep_input_open = true}, "echo");
+    program_write(p, "hello\n", 6);
+    assert_string_equal(program_line(p), "hello");
+    program_write(p, "again\nand", 9);
+    assert_string_equal(program_line(p), "again");
+    program_close_input(p);
+    assert_exit(program_wait(p), 0);
+    assert_null(program_line(p));
+}
+
+TEST(test_14_signals_end_it)
+{
+    struct program *p = start("wait");
+    program_signal(p, SIGTERM);
+    assert_exit(program_wait(p), 128 + SIGTERM);
+    program_signal(p, SIGTERM); /* to nobody */
+}
+
+TEST(test_15_a_server_and_its_clients)
+{
+    struct program *p = start("serve");
+    int port = program_port(p);
+    for (int i = 0; i < 2; i++) {
+        int fd = client_connect(port);
+        client_send(fd, "ping");
+        client_expect(fd, "ping");
+        shutdown(fd, SHUT_WR);
+        client_expect_end(fd);
+        close(fd);
+    }
+    program_signal(p, SIGKILL);
+    assert_exit(program_wait(p), 128 + SIGKILL);
+}
+
+TEST(test_16_another_program_and_one_under_another)
+{
+    struct run_options printf1 = {.program = "/bin/echo"};
+    assert_output(run_with(printf1, "-n", "x"), "x");
+    const char *const under[] = {"env", "-u", "PATH", NULL};
+    assert_output(run_with((struct run_options){.under = under}, "say", "x"),
+                  "x\n");
+}
+
+TEST(test_17_file_modes_count_for_root_too)
+{
+    write_text("secret", "x");
+    assert_int_equal(chmod("secret", 0), 0);
+    struct run_options options = {.program = "/bin/cat", .unprivileged = true};
+    assert_exit(run_with(options, "secret"), 1);
+}
+
+static void *wait_for_byte(void *argument)
+{
+    char byte;
+    return library_read_all(*(int *)argument, &byte, 1) == 1 ? argument : NULL;
+}
+
+TEST(test_18_waiting_looks_again_until_it_holds)
+{
+    int ends[2], before = count_threads();
+    pthread_t thread;
+    assert_success(pipe(ends));
+    assert_success(pthread_create(&thread, NULL, wait_for_byte, &ends[0]));
+    wait_until(count_threads() == before + 1);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    pthread_join(thread, NULL);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(count_descriptors(), 3);
+}
+
+TEST(test_19_a_crash_that_is_expected)
+{
+    struct run_options options = {.program = "/bin/sh", .may_crash = true};
+    assert_exit(run_with(options, "-c", "kill -ABRT $$"), 128 + SIGABRT);
+}
+
+TEST(test_20_a_longer_test, .limit_ms = 3000)
+{
+    test_need("sh");
+    assert_true(true || count_threads());
+}
