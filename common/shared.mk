@@ -62,11 +62,11 @@ TOOL_FLAGS := -O2 -std=c17 -D_GNU_SOURCE $(WARNINGS) -g -I$(ROOT)/common
 $(JUDGE): $(wildcard $(ROOT)/tools/judge/*.[ch]) \
 		$(ROOT)/common/test/page.h $(CONFIG)
 	@mkdir -p $(@D)
-	@$(CC) $(TOOL_FLAGS) -o $@ $(filter %.c,$^)
+	@$(CC) $(TOOL_FLAGS) -o $@.$$$$ $(filter %.c,$^) && mv $@.$$$$ $@
 $(COURSE): $(wildcard $(ROOT)/tools/course/*.[ch]) $(CONFIG)
 	@mkdir -p $(@D)
-	@$(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) -o $@ \
-		$(filter %.c,$^) $$(pkg-config --libs jansson)
+	@$(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) -o $@.$$$$ \
+		$(filter %.c,$^) $$(pkg-config --libs jansson) && mv $@.$$$$ $@
 
 # Everything that labs need of each other's: build it once, before them.
 MODES_HERE := plain $(if $(HAVE_ASAN),asan) $(if $(HAVE_TSAN),tsan)

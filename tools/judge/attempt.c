@@ -20,7 +20,8 @@
 
 enum {
     LIMIT_MS = 800,            /* unless the test asks for another */
-    STARTS_IN_LIMIT = 100,     /* a slow start stretches the limit */
+    STARTS_IN_LIMIT = 100,     /* a slow start stretches the limit … */
+    MOST_STRETCH = 10,         /* … and a busy machine, but not beyond */
     TICK_MS = 50,              /* how often the limit is looked at */
     STACKS_MS = 300,           /* for a hung test to note its stacks */
     GRACE_MS = 100,            /* for children that are about to end */
@@ -127,9 +128,17 @@ static int for_descendants(void (*each)(pid_t pid, void *argument),
     return found;
 }
 
-static void count_only(pid_t pid, void *argument)
+static void add_memory(pid_t pid, void *argument)
 {
-    (void)pid, (void)argument;
+    char path[64];
+    long resident = 0, shared = 0;
+    snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%*d %ld %ld", &resident, &shared) != 2)
+        resident = shared = 0;
+    if (file)
+        fclose(file);
+    *(long *)argument += resident - shared;
 }
 
 static void kill_one(pid_t pid, void *argument)
@@ -223,8 +232,8 @@ static void set_environment(const struct attempt *attempt)
     char common[5000], value[6000], page[5000];
     snprintf(common, sizeof(common),
              "log_path=%s/sanitizer:exitcode=%d:handle_abort=1:"
-             "quarantine_size_mb=4:hard_rss_limit_mb=%d:%s",
-             attempt->folder, SANITIZER_STATUS, MEMORY_MB,
+             "quarantine_size_mb=4:%s",
+             attempt->folder, SANITIZER_STATUS,
              "detect_stack_use_after_return=1:strict_string_checks=1");
     snprintf(value, sizeof(value),
              "%s:allocator_may_return_null=1:"
@@ -237,7 +246,8 @@ static void set_environment(const struct attempt *attempt)
     setenv("UBSAN_OPTIONS", value, 1);
     snprintf(value, sizeof(value),
              "log_path=%s/sanitizer:exitcode=%d:halt_on_error=1:"
-             "handle_abort=1:report_signal_unsafe=0",
+             "handle_abort=1:report_signal_unsafe=0:"
+             "allocator_may_return_null=1",
              attempt->folder, SANITIZER_STATUS);
     setenv("TSAN_OPTIONS", value, 1);
     unsetenv("LSAN_OPTIONS");
@@ -329,13 +339,15 @@ static int limit_now(struct attempt *attempt, uint64_t start)
 {
     const struct page *page = attempt->page;
     const char *scale = getenv("LAB_TIME_SCALE");
-    double limit = page->limit_ms > 0 ? page->limit_ms : LIMIT_MS;
+    double usual = page->limit_ms > 0 ? page->limit_ms : LIMIT_MS;
     double starting = page->begun_ns > start
                           ? (double)(page->begun_ns - start) / 1e6
                           : elapsed_ms(start);
+    double limit = usual * busy_factor();
     if (limit < STARTS_IN_LIMIT * starting)
         limit = STARTS_IN_LIMIT * starting;
-    limit *= busy_factor();
+    if (limit > MOST_STRETCH * usual)
+        limit = MOST_STRETCH * usual;
     if (scale && atof(scale) > 0)
         limit *= atof(scale);
     attempt->limit_ms = (int)limit;
@@ -369,6 +381,19 @@ static void wait_for_stacks(struct attempt *attempt)
     }
 }
 
+/* Limits that the kernel does not watch: RLIMIT_NPROC counts the processes of
+ * other programs, too, and sanitizers do not bear RLIMIT_AS. */
+static bool is_too_large(struct attempt *attempt)
+{
+    long pages = 0;
+    int processes = for_descendants(add_memory, &pages);
+    if (processes > MOST_PROCESSES)
+        attempt->too_many_processes = processes;
+    if (pages > MEMORY_MB * 1024L * 1024 / sysconf(_SC_PAGESIZE))
+        attempt->too_much_memory = MEMORY_MB;
+    return attempt->too_many_processes || attempt->too_much_memory;
+}
+
 /* Watches the test until it ends or has to be ended. */
 static void watch(struct attempt *attempt, int pidfd, int output)
 {
@@ -392,10 +417,9 @@ static void watch(struct attempt *attempt, int pidfd, int output)
         if (fds[0].revents)
             return;
         double elapsed = elapsed_ms(start);
-        bool storm = elapsed > TICK_MS &&
-                     for_descendants(count_only, NULL) > MOST_PROCESSES;
-        if (storm ||
-            (elapsed > LIMIT_MS / 2 && elapsed > limit_now(attempt, start))) {
+        if (elapsed > TICK_MS && is_too_large(attempt))
+            return;
+        if (elapsed > LIMIT_MS / 2 && elapsed > limit_now(attempt, start)) {
             attempt->timed_out = true;
             wait_for_stacks(attempt);
             return;
@@ -447,7 +471,9 @@ int attempt_run(struct attempt *attempt, const char *test)
         return -1;
     watch(attempt, pidfd, output[0]);
     bool ended_by_itself = !attempt->timed_out && !attempt->interrupted &&
-                           !attempt->too_much_output;
+                           !attempt->too_much_output &&
+                           !attempt->too_much_memory &&
+                           !attempt->too_many_processes;
     if (ended_by_itself) {
         waitpid(pid, &attempt->wait_status, 0);
         note_left_running(attempt, pid);

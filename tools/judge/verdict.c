@@ -235,6 +235,16 @@ enum verdict verdict_print(const struct attempt *attempt, FILE *out)
         print_output(attempt, out);
         return TOO_MUCH_OUTPUT;
     }
+    if (attempt->too_much_memory || attempt->too_many_processes) {
+        if (attempt->too_many_processes)
+            fprintf(out, "crashed: it started %d processes\n",
+                    attempt->too_many_processes);
+        else
+            fprintf(out, "crashed: it used more than %d MiB of memory\n",
+                    attempt->too_much_memory);
+        print_output(attempt, out);
+        return CRASHED;
+    }
     if (sanitizer_report(attempt, out, &verdict)) {
         if (page->claimed && page->file[0])
             fprintf(out, "    in %s%s:%d: %s\n", attempt->lab->prefix,
