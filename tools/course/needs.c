@@ -1,0 +1,46 @@
+#include "needs.h"
+#include "process.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+
+static bool has_command(const char *word)
+{
+    const char *path = getenv("PATH");
+    char *rest, *folders = text("%s", path ? path : "/usr/bin:/bin");
+    for (char *folder = strtok_r(folders, ":", &rest); folder;
+         folder = strtok_r(NULL, ":", &rest))
+        if (access(text("%s/%s", folder, word), X_OK) == 0)
+            return true;
+    return false;
+}
+
+/* Containers may forbid it even for one's own children. */
+static bool may_trace(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : 1);
+    return pid > 0 && process_wait(pid) == 0;
+}
+
+static bool may_count(void)
+{
+    const char *const command[] = {
+        "sh", "-c", "perf stat -e task-clock true >/dev/null 2>&1", NULL};
+    return process_run("/", command) == 0;
+}
+
+const char *need_missing(const char *word)
+{
+    if (!strcmp(word, "ptrace"))
+        return may_trace() ? NULL : "ptrace is not allowed here";
+    if (!has_command(word))
+        return text("%s is not installed here", word);
+    if (!strcmp(word, "perf") && !may_count())
+        return "perf is not allowed to count here";
+    return NULL;
+}

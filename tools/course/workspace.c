@@ -1,0 +1,135 @@
+/*
+ * workspace.c - a lab's src/: start it anew, take that back, compare it with
+ * the reference.
+ *
+ * The learner's files are only ever moved, never deleted or written over:
+ * .undo/N holds what was in src/, N counting up. A command that is killed
+ * halfway leaves src/ missing at worst; `course undo` finds it again.
+ */
+#include "process.h"
+#include "progress.h"
+#include "verbs.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The highest N of .undo/N, or 0. */
+static long last_undo(const struct lab *lab)
+{
+    long last = 0;
+    struct names names = folder_names(text("%s/.undo", lab->path));
+    for (size_t i = 0; i < names.count; i++) {
+        char *end;
+        long number = strtol(names.name[i], &end, 10);
+        if (*end == '\0' && number > last)
+            last = number;
+    }
+    return last;
+}
+
+static void move(const char *from, const char *to)
+{
+    if (rename(from, to) < 0)
+        err(STATUS_FAIL, "%s to %s", from, to);
+}
+
+/* Moves src/ to the next .undo/N, if there is one, and returns N. */
+static long put_away(const struct lab *lab)
+{
+    long number = last_undo(lab) + 1;
+    const char *src = text("%s/src", lab->path);
+    if (file_exists(src))
+        move(src, text("%s/.undo/%ld", lab->path, number));
+    return number;
+}
+
+int reset_verb(int argc, char **argv)
+{
+    struct lab lab = lab_at(argv[1]);
+    const char *src = text("%s/src", lab.path);
+    const char *problem = text("%s/problem", lab.path);
+    const char *fresh = text("%s/.undo/new", lab.path);
+    if (tree_equal(src, problem)) {
+        printf("%s: src/ is as at the start, nothing to reset.\n", lab.name);
+        return STATUS_PASS;
+    }
+    /* .undo/new is only ever a copy of problem/. */
+    if (folder_create(parent_of(fresh)) < 0 || tree_remove(fresh) < 0 ||
+        tree_copy(problem, fresh, NULL) < 0)
+        err(STATUS_FAIL, "copy of %s to %s", problem, fresh);
+    bool had_work = file_exists(src);
+    long number = put_away(&lab);
+    move(fresh, src);
+    printf("%s: src/ is as at the start again.\n", lab.name);
+    if (had_work)
+        printf("Your work is in .undo/%ld; make undo brings it back.\n",
+               number);
+    return STATUS_PASS;
+}
+
+int undo_verb(int argc, char **argv)
+{
+    struct lab lab = lab_at(argv[1]);
+    long last = last_undo(&lab);
+    if (last == 0) {
+        printf("%s: nothing to undo.\n", lab.name);
+        return STATUS_PASS;
+    }
+    const char *src = text("%s/src", lab.path);
+    bool had_work = file_exists(src);
+    long number = put_away(&lab);
+    move(text("%s/.undo/%ld", lab.path, last), src);
+    printf("%s: src/ is back as it was.\n", lab.name);
+    if (had_work)
+        printf("What was there is in .undo/%ld; make undo again swaps them.\n",
+               number);
+    return STATUS_PASS;
+}
+
+static const char *colour_of_line(const char *line)
+{
+    if (starts_with(line, "---") || starts_with(line, "+++"))
+        return colour(DIM);
+    return *line == '-'   ? colour(RED)
+           : *line == '+' ? colour(GREEN)
+           : *line == '@' ? colour(CYAN)
+                          : "";
+}
+
+static int print_difference(const struct lab *lab)
+{
+    static const char *const command[] = {"diff", "-ru", "src", "solution",
+                                          NULL};
+    int status;
+    char *all = process_output(lab->path, command, &status);
+    if (status > 1)
+        return status == 127 ? STATUS_MISSING : STATUS_FAIL;
+    if (status == 0) {
+        printf("%s: src/ and solution/ are the same.\n", lab->name);
+        return STATUS_PASS;
+    }
+    printf("Lines with - are yours (src/), lines with + the reference's "
+           "(solution/).\n\n");
+    struct lines lines = text_lines(all);
+    for (size_t i = 0; i < lines.count; i++) {
+        const char *start = colour_of_line(lines.line[i]);
+        printf("%s%s%s\n", start, lines.line[i], *start ? PLAIN : "");
+    }
+    return STATUS_PASS;
+}
+
+int compare_verb(int argc, char **argv)
+{
+    struct lab lab = lab_at(argv[1]);
+    bool sure = argc > 2 && !strcmp(argv[2], "--sure");
+    if (argc > 2 && !sure)
+        usage_of("compare");
+    if (sure || progress_passed(&lab))
+        return print_difference(&lab);
+    printf("%s has not passed yet, and this shows its solution.\n"
+           "A hint instead: make hint. If you are sure: make compare SURE=1\n",
+           lab.name);
+    return STATUS_PASS;
+}
