@@ -16,9 +16,9 @@ include common/shared.mk
 endif
 
 LABS := $(sort $(wildcard chapter_*/*/lab_*))
-EXACT := $(foreach l,$(LABS),$(if $(filter $(LAB),$(notdir $l)),$l))
-MATCHES := $(or $(EXACT),$(foreach l,$(LABS),$(if \
-	$(findstring $(LAB),$(notdir $l)),$l)))
+EXACT := $(strip $(foreach l,$(LABS),$(if $(filter $(LAB),$(notdir $l)),$l)))
+MATCHES := $(or $(EXACT),$(strip $(foreach l,$(LABS),$(if \
+	$(findstring $(LAB),$(notdir $l)),$l))))
 
 IN_LAB := program test solution run debug watch hint compare reset undo bench \
 	stress

@@ -17,7 +17,8 @@ MAKEFLAGS += -j$(CPUS)
 endif
 
 # lab_03_rate_limiter is called rate_limiter, unless its Makefile says else.
-LAB := $(notdir $(CURDIR))
+# (At the root LAB=… says which lab; here it is this one.)
+override LAB := $(notdir $(CURDIR))
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 WORDS := $(subst _,$(SPACE),$(LAB))

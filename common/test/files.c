@@ -15,7 +15,7 @@ struct piece {
 
 static struct piece *_Atomic pieces;
 
-_Noreturn static void broken(const char *what, const char *path)
+__attribute__((noreturn)) static void broken(const char *what, const char *path)
 {
     harness_end(PAGE_FAULT, (struct test_place){0}, "%s %s: %s", what, path,
                 strerror(errno));

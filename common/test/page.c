@@ -67,8 +67,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
     }
     page_note_stack(watched, watched_is_program);
     /* The judge asks and then kills; until then nothing more may happen. */
-    while (number == SIGQUIT)
-        pause();
+    if (number == SIGQUIT) {
+        for (;;)
+            pause();
+    }
     /* The handler is gone (SA_RESETHAND): a fault happens again on return and
      * is fatal then. A signal that was sent has to be sent again. */
     if (info->si_code <= 0)

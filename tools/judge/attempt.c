@@ -417,9 +417,11 @@ static void watch(struct attempt *attempt, int pidfd, int output)
         if (fds[0].revents)
             return;
         double elapsed = elapsed_ms(start);
-        if (elapsed > TICK_MS && is_too_large(attempt))
+        if (elapsed < TICK_MS)
+            continue;
+        if (is_too_large(attempt))
             return;
-        if (elapsed > LIMIT_MS / 2 && elapsed > limit_now(attempt, start)) {
+        if (elapsed > limit_now(attempt, start)) {
             attempt->timed_out = true;
             wait_for_stacks(attempt);
             return;
