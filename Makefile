@@ -43,7 +43,8 @@ start:
 	@$(MAKE) started
 check:
 	@tools/setup check
-	@$(MAKE) -j$$(getconf _NPROCESSORS_ONLN) checked
+	@$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(getconf \
+		_NPROCESSORS_ONLN)) checked
 
 ifneq (,$(filter started next progress,$(MAKECMDGOALS)))
 .PHONY: started

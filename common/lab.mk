@@ -41,6 +41,12 @@ NOTE := $(if $(MODE),,$(foreach m,$(filter-out $(MODES_HERE),$(WANTED)),$(if \
 	$(NO_TSAN_WHY). Data races may pass unseen.)))
 NOTE += $(if $(filter asan,$(MODES)),$(NO_LSAN_WHY))
 
+ifneq (,$(CONFIG_CC))
+ifneq (,$(filter-out $(MODES_HERE),$(MODE)))
+$(error MODE=$(MODE) is not one of those that run here: $(MODES_HERE))
+endif
+endif
+
 B := build/$(patsubst build/%,%,$(SRC))
 T := build/tests
 SOURCES := $(wildcard $(SRC)/*.c)
@@ -306,8 +312,6 @@ check: results
 	@$(COURSE) summary --forget $(sort $(RESULTS))
 
 TIMES ?= 100
-stress: MODES := $(MODES)
 stress:
 	@$(MAKE) built SRC=solution
-	@$(ROOT)/tools/stress $(LAB) $(TIMES) \
-		$(MAKE) test SRC=solution JOBS=$(JOBS)
+	@$(ROOT)/tools/stress $(LAB) $(TIMES) $(MAKE) test SRC=solution

@@ -64,6 +64,8 @@ struct rule {
     enum function function;
     int error;      /* errno, or 0 */
     size_t at_most; /* bytes, or 0 */
+    bool instead;   /* the call is not made and gives this: */
+    long value;
     long first, last;
 };
 
@@ -148,13 +150,17 @@ static const char *read_rule(const char *spec)
             rule.error = find_error(at + 6);
         else if (strncmp(at, "short=", 6) == 0)
             rule.at_most = strtoul(at + 6, NULL, 10);
-        else if (strncmp(at, "when=", 5) == 0)
+        else if (strncmp(at, "retval=", 7) == 0) {
+            rule.instead = true;
+            rule.value = strtol(at + 7, NULL, 10);
+        } else if (strncmp(at, "when=", 5) == 0)
             read_when(at + 5, &rule);
         else
             malformed(at);
         at = next_word(at);
     }
-    if ((!rule.error && !rule.at_most) || rule_count == MOST_RULES)
+    if ((!rule.error && !rule.at_most && !rule.instead) ||
+        rule_count == MOST_RULES)
         malformed(spec);
     rules[rule_count++] = rule;
     return at;
@@ -195,13 +201,20 @@ __attribute__((constructor)) static void begin(void)
     unsetenv("LAB_FAULTS");
 }
 
-/* Counts the call; the errno it is to fail with, or 0. *len may shrink. Not
- * for TSan: a test may change the rules while a learner's thread still runs. */
-__attribute__((no_sanitize("thread"))) static int meddle(enum function function,
-                                                         size_t *len)
+/* What becomes of a call. */
+struct fate {
+    int error;    /* it fails with this, or 0 */
+    bool instead; /* it is not made, and gives value */
+    long value;
+};
+
+/* Counts the call. *len may shrink. Not for TSan: a test may change the rules
+ * while a learner's thread still runs. */
+__attribute__((no_sanitize("thread"))) static struct fate meddle(
+    enum function function, size_t *len)
 {
     long call = 1 + atomic_fetch_add(&calls[function], 1);
-    int error = 0;
+    struct fate fate = {0};
     for (const struct rule *r = rules; r < rules + rule_count; r++) {
         if (r->function != function || call < r->first || call > r->last)
             continue;
@@ -209,41 +222,34 @@ __attribute__((no_sanitize("thread"))) static int meddle(enum function function,
             *len = r->at_most;
             hits++;
         }
-        if (r->error) {
-            error = r->error;
+        if (r->error || r->instead) {
+            fate = (struct fate){r->error, r->instead, r->value};
             hits++;
         }
     }
-    return error;
+    return fate;
 }
 
-#define CALL(type, name, parameters, arguments, failure) \
-    type fault_##name parameters;                        \
-    type fault_##name parameters                         \
-    {                                                    \
-        int error = meddle(FAULT_##name, NULL);          \
-        if (!error)                                      \
-            return name arguments;                       \
-        errno = error;                                   \
-        return failure;                                  \
+#define MEDDLED(type, name, parameters, arguments, failure, length) \
+    type fault_##name parameters;                                   \
+    type fault_##name parameters                                    \
+    {                                                               \
+        struct fate fate = meddle(FAULT_##name, length);            \
+        if (fate.instead)                                           \
+            return (type)fate.value;                                \
+        if (!fate.error)                                            \
+            return name arguments;                                  \
+        return failure;                                             \
     }
-#define SIZED(type, name, parameters, arguments, failure) \
-    type fault_##name parameters;                         \
-    type fault_##name parameters                          \
-    {                                                     \
-        int error = meddle(FAULT_##name, &len);           \
-        if (!error)                                       \
-            return name arguments;                        \
-        errno = error;                                    \
-        return failure;                                   \
-    }
-#define THREAD(name, parameters, arguments)     \
-    int fault_##name parameters;                \
-    int fault_##name parameters                 \
-    {                                           \
-        int error = meddle(FAULT_##name, NULL); \
-        return error ? error : name arguments;  \
-    }
+#define CALL(type, name, parameters, arguments, failure)                      \
+    MEDDLED(type, name, parameters, arguments, (errno = fate.error, failure), \
+            NULL)
+#define SIZED(type, name, parameters, arguments, failure)                     \
+    MEDDLED(type, name, parameters, arguments, (errno = fate.error, failure), \
+            &len)
+/* These leave errno alone. */
+#define THREAD(name, parameters, arguments) \
+    MEDDLED(int, name, parameters, arguments, fate.error, NULL)
 #include "test/faults.def"
 
 int fault_open(const char *path, int flags, ...);
@@ -256,10 +262,10 @@ int fault_open(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
-    int error = meddle(FAULT_open, NULL);
-    if (!error)
+    struct fate fate = meddle(FAULT_open, NULL);
+    if (!fate.error)
         return open(path, flags, mode);
-    errno = error;
+    errno = fate.error;
     return -1;
 }
 
@@ -269,10 +275,10 @@ int fault_openat(int directory, const char *path, int flags, ...)
     va_start(arguments, flags);
     mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
-    int error = meddle(FAULT_openat, NULL);
-    if (!error)
+    struct fate fate = meddle(FAULT_openat, NULL);
+    if (!fate.error)
         return openat(directory, path, flags, mode);
-    errno = error;
+    errno = fate.error;
     return -1;
 }
 
@@ -280,15 +286,15 @@ int fault_openat(int directory, const char *path, int flags, ...)
  * process of this user. That one is never passed on. */
 int fault_kill(pid_t pid, int signal)
 {
-    int error = meddle(FAULT_kill, NULL);
+    struct fate fate = meddle(FAULT_kill, NULL);
     if (pid == -1) {
         fprintf(stderr, "kill(-1, %d) would end every process you own\n",
                 signal);
         abort();
     }
-    if (!error)
+    if (!fate.error)
         return kill(pid, signal);
-    errno = error;
+    errno = fate.error;
     return -1;
 }
 

@@ -4,6 +4,9 @@
  *     fault("read:error=EINTR:when=2");    the second read fails
  *     fault("write:short=1");              every write takes at most one byte
  *     fault("malloc:error=ENOMEM:when=3+") from the third on
+ *     fault("pthread_cond_wait:retval=0:when=1..2")
+ *                                          the first two are not made, and
+ *                                          return 0: a wake-up for nothing
  *
  * The words are those of strace's --inject, so the same fault can be tried on
  * any program:  strace -e inject=read:error=EINTR:when=2 ./build/mini_cat …

@@ -70,6 +70,8 @@ TEST(test_05_only_the_calls_asked_for_fail)
         assert_int_equal(copy == NULL, call == 2 || call == 3);
         free(copy);
     }
+    fault("malloc:retval=0");
+    assert_null(library_copy("x"));
     fault("open:error=EMFILE:when=2+");
     int fd = library_open("/dev/null");
     assert_at_least(fd, 0);

@@ -21,9 +21,10 @@ TEST(test_03_truth)
 
 TEST(test_04_strings)
 {
-    assert_string_equal(words_string(),
-                        "a line\nand \"another\" one, long enough to be cut on "
-                        "both sides of the place where it ends, which is not");
+    const char *expected = "a line\nand \"another\" one, long enough to be cut "
+                           "on both sides of the place where it ends, which is "
+                           "not";
+    assert_string_equal(words_string(), expected);
 }
 
 TEST(test_05_a_string_that_is_not_there)
