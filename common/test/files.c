@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -183,4 +185,14 @@ void test_need(const char *command)
     install_line(command, line, sizeof(line));
     test_skip("%s is not installed%s%s", command, line[0] ? "; try: " : "",
               line);
+}
+
+void test_need_ptrace(void)
+{
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : 1);
+    if (child == -1 || waitpid(child, &status, 0) != child || status != 0)
+        test_skip("ptrace is not allowed here");
 }

@@ -112,6 +112,10 @@ _Noreturn void test_skip(const char *format, ...)
 /* Skips the test where a command is missing, and says how to install it. */
 void test_need(const char *command);
 
+/* Skips the test where processes may not trace their own children: strace and
+ * gdb cannot work there. */
+void test_need_ptrace(void);
+
 /* cmocka's own print hexadecimal numbers and lose threads; these replace them.
  */
 

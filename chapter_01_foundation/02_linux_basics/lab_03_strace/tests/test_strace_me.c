@@ -69,16 +69,6 @@ static char *sorted(char *lines)
                      "test.txt build/copy.txt",                          \
               ##__VA_ARGS__)
 
-/* Skips the test where the machine allows no tracing. */
-static void need_ptrace(struct run r)
-{
-    if (r.status == 0 || strstr(r.err, "strace: ") == NULL)
-        return;
-    if (strcasestr(r.err, "ptrace") != NULL)
-        test_skip("ptrace is not allowed here: %.*s", (int)strcspn(r.err, "\n"),
-                  r.err);
-}
-
 /*
  * A trace is a list of calls in the order in which they began. strace cuts a
  * call in two when another thread comes in between:
@@ -152,9 +142,9 @@ static void add_line(char *line)
 static void trace_a_run_with(struct run_options strace)
 {
     test_need("strace");
+    test_need_ptrace();
     write_bytes("input.txt", binary(TRACED_SIZE), TRACED_SIZE);
     struct run r = run_with(strace, "input.txt", "output.txt");
-    need_ptrace(r);
     assert_exit(r, 0);
     char *end;
     for (char *line = read_bytes(TRACE_FILE, NULL); *line != '\0'; line = end) {
@@ -606,15 +596,13 @@ static struct run run_injected(const char *path, const char *fault)
 {
     char cwd[PATH_MAX];
     test_need("strace");
+    test_need_ptrace();
     write_text("input.txt", "one\n");
     write_text("output.txt", "old\n"); /* -P wants a file that exists */
     /* A relative path would make strace talk about it on stderr. */
     path = text("%s/%s", getcwd(cwd, sizeof(cwd)), path);
-    struct run r =
-        run_with(WITH_STRACE("-P", path, "-e", text("inject=%s", fault)),
-                 "input.txt", "output.txt");
-    need_ptrace(r);
-    return r;
+    return run_with(WITH_STRACE("-P", path, "-e", text("inject=%s", fault)),
+                    "input.txt", "output.txt");
 }
 
 TEST(test_17_a_read_that_fails_is_an_error)
