@@ -64,17 +64,24 @@ static struct place place_of(const char *page)
     return place;
 }
 
-/* Everything at the root but the chapters appears in the mirror as a link. */
-static int link_root(const char *mirror)
+static bool is_left_out(const char *name, const char *const prefixes[])
 {
-    struct names names = folder_names(course_root());
+    for (size_t i = 0; prefixes[i]; i++)
+        if (starts_with(name, prefixes[i]))
+            return true;
+    return false;
+}
+
+/* What is in a folder appears in the mirror as links, but for some names. */
+static int link_folder(const char *folder, const char *mirror,
+                       const char *const except[])
+{
+    struct names names = folder_names(folder);
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.name[i];
-        if (starts_with(name, "chapter_") || !strcmp(name, ".git") ||
-            !strcmp(name, ".progress"))
-            continue;
-        if (symlink(text("%s/%s", course_root(), name),
-                    text("%s/%s", mirror, name)) < 0)
+        if (!is_left_out(name, except) &&
+            symlink(text("%s/%s", folder, name), text("%s/%s", mirror, name)) <
+                0)
             return -1;
     }
     return 0;
@@ -113,16 +120,22 @@ static int copy_chapters(const char *mirror)
 
 static int set_up(const struct place *place)
 {
+    static const char *const not_root[] = {"chapter_", ".git", ".progress",
+                                           NULL};
+    static const char *const not_topic[] = {"lab_", NULL};
     if (tree_remove(place->mirror) < 0 || folder_create(place->mirror) < 0)
         return -1;
     if (place->kind == IN_EMPTY_FOLDER)
         return 0;
-    if (link_root(place->mirror) < 0)
+    if (link_folder(course_root(), place->mirror, not_root) < 0)
         return -1;
     if (place->kind == IN_COURSE)
         return copy_chapters(place->mirror);
-    return copy_lab(text("%s/%s", course_root(), parent_of(place->page)),
-                    place->folder, "solution");
+    /* The lab may use what lies beside it in its topic. */
+    const char *lab = text("%s/%s", course_root(), parent_of(place->page));
+    if (copy_lab(lab, place->folder, "solution") < 0)
+        return -1;
+    return link_folder(parent_of(lab), parent_of(place->folder), not_topic);
 }
 
 /* Why the step cannot run here, or NULL. */
