@@ -32,6 +32,7 @@ make progress        chapters, topics and labs, and how far you are
 make test LAB=cat    in a lab: test, run, debug, watch, hint, compare, reset,
                      undo, solution, bench, stress; `make help` there says more
 make stress          every solution's tests a hundred times, on a busy machine
+make compile_commands.json    for editors: how each file is compiled
 endef
 export HELP
 help:

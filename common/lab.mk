@@ -18,9 +18,10 @@ endif
 
 # lab_03_rate_limiter is called rate_limiter, unless its Makefile says else.
 # (At the root LAB=… says which lab; here it is this one.)
-override LAB := $(notdir $(CURDIR))
+# The path before it may have blanks.
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
+override LAB := $(lastword $(subst /,$(SPACE),$(CURDIR)))
 WORDS := $(subst _,$(SPACE),$(LAB))
 LAB_NAME ?= $(subst $(SPACE),_,$(wordlist 3,$(words $(WORDS)),$(WORDS)))
 LAB_TESTS ?= $(if $(wildcard $(LAB_NAME).h),functions,program)
@@ -130,8 +131,9 @@ $T/list: $(TEST_SOURCES)
 	@sed -n 's/^TEST(\(test_[A-Za-z0-9_]*\).*/\1/p' $^ > $@.tmp
 	@mv $@.tmp $@
 
-.PHONY: all program test solution run debug watch hint compare reset undo bench \
-	check results stress help compile-flags judged built missing
+.PHONY: all program test solution run debug watch hint compare reset undo \
+	next progress bench check results stress help compile-flags judged \
+	built missing compile_commands.json
 
 # What the learner types.
 
@@ -194,6 +196,11 @@ watch hint compare reset undo: $(COURSE)
 	@$(COURSE) $@ . $(if $(filter hint,$@),$(TEST)) $(if \
 		$(filter compare,$@),$(if $(SURE),--sure))
 
+next progress: $(COURSE)
+	@$(COURSE) $@
+compile_commands.json: $(COURSE)
+	@$(COURSE) commands
+
 bench: $B/fast/$(LAB_NAME)
 	@[ -x bench/run ] || { echo "$(LAB) has no bench" >&2; exit 2; }
 	@mkdir -p build/bench
@@ -212,6 +219,7 @@ make compare         your code against the solution
 make reset           start over; the old src/ is kept
 make undo            bring the old src/ back
 make solution        the tests, on the reference
+make next            the next lab; make progress: all of them
 make bench           speed beside a production program
 make check           prove this lab: skeleton, solution, mistakes, documents
 make stress          the solution's tests a hundred times, on a busy machine

@@ -153,7 +153,7 @@ void test_pause(void)
 static void install_line(const char *command, char *line, size_t size)
 {
     char *setup =
-        text("%s/../../../tools/setup --how %s", harness.lab, command);
+        text("'%s/../../../tools/setup' --how %s", harness.lab, command);
     line[0] = '\0';
     FILE *pipe = popen(setup, "r");
     if (!pipe)

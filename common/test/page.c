@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <unwind.h>
 
@@ -53,6 +54,7 @@ void page_note_stack(struct page *page, bool in_program)
     if (slot >= PAGE_STACKS)
         return;
     page->stacks[slot].in_program = in_program;
+    page->stacks[slot].thread = (int)syscall(SYS_gettid);
     _Unwind_Backtrace(note_frame, &page->stacks[slot]);
 }
 

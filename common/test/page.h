@@ -51,6 +51,7 @@ enum page_state {
 struct page_stack {
     _Atomic int count;
     bool in_program; /* the lab's program, else the test itself */
+    int thread;      /* gettid(2) */
     uintptr_t pc[STACK_DEPTH];
 };
 

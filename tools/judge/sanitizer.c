@@ -53,7 +53,9 @@ static bool print_frame(struct report *report, char *line)
     char *place = strstr(at, function) + strlen(function);
     place += strspn(place, " ");
     /* TSan appends the module, clang the column. */
-    place[strcspn(place, " ")] = '\0';
+    char *module = strstr(place, " (");
+    if (module)
+        *module = '\0';
     char *column =
         strchr(place, ':') ? strchr(strchr(place, ':') + 1, ':') : NULL;
     if (column)

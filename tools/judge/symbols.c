@@ -69,7 +69,10 @@ int symbols_print(const struct lab *lab, const char *binary,
     while (fgets(function, sizeof(function), names) &&
            fgets(place, sizeof(place), names)) {
         function[strcspn(function, "\n")] = '\0';
-        place[strcspn(place, " \n")] = '\0';
+        place[strcspn(place, "\n")] = '\0';
+        char *remark = strstr(place, " (");
+        if (remark)
+            *remark = '\0';
         const char *path = symbols_lab_path(lab, place);
         if (!path || shown == MOST_SHOWN)
             continue;

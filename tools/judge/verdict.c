@@ -1,5 +1,6 @@
 #include "judge.h"
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -104,19 +105,30 @@ static void print_claim(const struct attempt *attempt, FILE *out)
                    out);
 }
 
+/* The program's before the test's, the oldest thread first. */
+static int compare_stacks(const void *a, const void *b)
+{
+    const struct page_stack *one = a, *other = b;
+    if (one->in_program != other->in_program)
+        return other->in_program - one->in_program;
+    return (one->thread > other->thread) - (one->thread < other->thread);
+}
+
 static void print_stacks(const struct attempt *attempt, FILE *out)
 {
     enum { MOST_STACKS = 2 };
-    const struct page *page = attempt->page;
+    struct page *page = attempt->page;
+    int count =
+        page->stacks_used < PAGE_STACKS ? page->stacks_used : PAGE_STACKS;
     int shown = 0;
-    for (int i = 0; i < PAGE_STACKS && i < page->stacks_used; i++) {
+    qsort(page->stacks, (size_t)count, sizeof(*page->stacks), compare_stacks);
+    for (int i = 0; i < count && shown < MOST_STACKS; i++) {
         const struct page_stack *stack = &page->stacks[i];
         const char *binary =
             stack->in_program ? attempt->build->program : attempt->build->test;
-        if (shown == MOST_STACKS || stack->count == 0 || !binary)
-            continue;
-        shown += symbols_print(attempt->lab, binary, stack->pc, stack->count,
-                               out) > 0;
+        if (stack->count > 0 && binary)
+            shown += symbols_print(attempt->lab, binary, stack->pc,
+                                   stack->count, out) > 0;
     }
 }
 
