@@ -150,8 +150,9 @@ else ifneq (,$(PKG_MISSING))
 built: missing
 missing:
 	@for p in $(PKG_MISSING); do \
-		echo "$(LAB) needs the library '$$p', which is not installed;" \
-			"try: $$($(ROOT)/tools/setup --how $$p)"; \
+		how=$$($(ROOT)/tools/setup --how $$p 2>/dev/null); \
+		echo "$(LAB) needs the library '$$p', which is not" \
+			"installed$${how:+; try: $$how}"; \
 	done >&2; rm -f $(PKGS); exit 4
 else
 built: $(JUDGE) $T/list $(foreach m,$(MODES),$B/$m/test \
@@ -243,6 +244,14 @@ MISTAKE_RESULTS := $(MISTAKES:tests/mistakes/%.txt=$R/mistake-%.result)
 RESULTS := $R/static.result $R/skeleton.result \
 	$(ALL_MODES:%=$R/solution-%.result) $(MISTAKE_RESULTS) \
 	$R/docs.result $R/lint.result
+# Without its library nothing of the lab can be built.
+ifneq (,$(PKG_MISSING))
+RESULTS := $R/static.result $R/missing.result
+endif
+$R/missing.result: FORCE
+	@mkdir -p $R
+	@echo "skip $(LAB): the library '$(PKG_MISSING)' is not installed" > $@
+	@rm -f $(PKGS)
 TESTING := $(JUDGE) $(COURSE) $(TEST_SOURCES) $(wildcard *.h tests/*.h) \
 	Makefile $(ROOT)/common/lab.mk $(FAULTS) $(BUILD)/lib/plain/harness.o
 
@@ -259,8 +268,8 @@ story = || sed 's/^/    /' $1/log >> $@
 
 # Runs side by side share what they would build at the same time.
 .PHONY: prebuilt
-prebuilt: $T/list $(foreach m,$(filter $(MODES_HERE),$(ALL_MODES)), \
-	$T/$m/wanted)
+prebuilt: $T/list $(if $(PKG_MISSING),,$(foreach m,$(filter $(MODES_HERE),$(ALL_MODES)), \
+	$T/$m/wanted))
 $(RESULTS): | prebuilt
 
 $R/%.result: export COURSE_QUIET = 1
