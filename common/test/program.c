@@ -361,6 +361,22 @@ static void judge_end(struct program *p)
     harness_end(PAGE_CRASHED, p->place, "%s", tail);
 }
 
+/* Waits for the end, and takes what is still in the pipes; a child that the
+ * program left behind may hold them open. */
+static void wait_for_end(struct program *p)
+{
+    while (!p->ended)
+        turn(p);
+    while (p->out.fd != -1 || p->err.fd != -1) {
+        size_t before = p->out.len + p->err.len;
+        int open_before = (p->out.fd != -1) + (p->err.fd != -1);
+        turn(p);
+        if (p->out.len + p->err.len == before &&
+            (p->out.fd != -1) + (p->err.fd != -1) == open_before)
+            break;
+    }
+}
+
 char *program_line(struct program *p)
 {
     char *start, *end = NULL;
@@ -374,8 +390,8 @@ char *program_line(struct program *p)
             break;
         turn(p);
     }
-    if (!end && !p->ended) {
-        reap(p, 0);
+    if (!end) {
+        wait_for_end(p);
         judge_end(p);
     }
     test_waiting((struct test_place){0});
@@ -406,19 +422,8 @@ struct run program_wait(struct program *p)
         p->options.keep_input_open = false;
     test_waiting((struct test_place){p->place.file, p->place.line,
                                      text("the end of %s", p->command)});
-    /* After its end only what is in the pipes counts: a child it left behind
-     * may hold them open. */
-    while (!p->ended)
-        turn(p);
+    wait_for_end(p);
     program_close_input(p);
-    while (p->out.fd != -1 || p->err.fd != -1) {
-        size_t before = p->out.len + p->err.len;
-        int open_before = (p->out.fd != -1) + (p->err.fd != -1);
-        turn(p);
-        if (p->out.len + p->err.len == before &&
-            (p->out.fd != -1) + (p->err.fd != -1) == open_before)
-            break;
-    }
     close_fd(&p->out.fd);
     close_fd(&p->err.fd);
     test_waiting((struct test_place){0});

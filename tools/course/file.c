@@ -154,6 +154,9 @@ static int copy_link(const char *from, const char *to)
     if (len < 0)
         return -1;
     target[len] = '\0';
+    /* A copy over an earlier one. */
+    if (unlink(to) < 0 && errno != ENOENT)
+        return -1;
     return symlink(target, to);
 }
 
