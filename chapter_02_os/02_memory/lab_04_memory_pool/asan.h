@@ -5,7 +5,8 @@
  *     ASAN_UNPOISON_MEMORY_REGION(address, size)  they may be used
  *
  * ASan knows memory in granules of 8 bytes: all of a granule may be used, or
- * none of it, or its first bytes. So let a region begin at a multiple of 8.
+ * none of it, or its first bytes. So let a region begin at a multiple of 8. To
+ * poison the first bytes of a granule whose last may be used does nothing.
  * <sanitizer/asan_interface.h> has both in full. Where ASan is not compiled in,
  * they do nothing, and HAS_ASAN is 0.
  */

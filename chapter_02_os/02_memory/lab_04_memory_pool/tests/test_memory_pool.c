@@ -229,6 +229,11 @@ TEST(test_07_a_pointer_from_elsewhere_is_refused)
             expect_refused(pool, away(first, -n * stride));
             expect_refused(pool, away(last, n * stride));
         }
+        /* Where the number or the distance, cut to 32 bits, would be right. */
+        for (int n = 0; n < COUNT; n++) {
+            expect_refused(pool, away(blocks[n], stride << 32));
+            expect_refused(pool, away(blocks[n], (intptr_t)1 << 32));
+        }
         /* Both ends of the address space: nothing can be read there. */
         expect_refused(pool, (void *)8);
         expect_refused(pool, (void *)(UINTPTR_MAX - 7));
