@@ -25,6 +25,10 @@ _Noreturn void harness_end(enum page_state state, struct test_place place,
 /* Memory that lives until the test ends. Never NULL. */
 void *harness_alloc(size_t size);
 
+/* Ends the test with their story if a program has crashed: an assertion that
+ * fails then is only what follows from it. */
+void harness_look_at_programs(void);
+
 /* Kills programs that still run and closes their pipes; the number of those
  * that ran, the first one's command in *command. */
 int harness_stop_programs(const char **command);

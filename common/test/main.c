@@ -42,6 +42,10 @@ void harness_end(enum page_state state, struct test_place place,
                  const char *format, ...)
 {
     struct page *page = harness.page ? harness.page : &own_page;
+    static atomic_bool looked;
+    if (state == PAGE_FAILED && getpid() == test_pid &&
+        !atomic_exchange(&looked, true))
+        harness_look_at_programs();
     bool first = !atomic_exchange(&page->claimed, true);
     if (first) {
         va_list arguments;

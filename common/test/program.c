@@ -239,6 +239,7 @@ static void drain(struct program *p, struct stream *stream)
         char *bytes = realloc(stream->bytes, size);
         if (!bytes)
             broken(p, "memory for the program's output");
+        bytes[stream->len] = '\0';
         stream->bytes = bytes;
         stream->size = size;
     }
@@ -444,6 +445,22 @@ struct run program_run(struct test_place place, struct run_options options,
                        const char *const args[])
 {
     return program_wait(program_start(place, options, args));
+}
+
+void harness_look_at_programs(void)
+{
+    enum { PATIENCE_MS = 20 };
+    for (struct program *p = programs; p; p = p->next) {
+        if (p->ended)
+            continue;
+        struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
+        poll(&end, 1, PATIENCE_MS);
+        reap(p, WNOHANG);
+        if (p->ended) {
+            wait_for_end(p);
+            judge_end(p);
+        }
+    }
 }
 
 int harness_stop_programs(const char **command)

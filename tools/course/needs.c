@@ -2,9 +2,11 @@
 #include "process.h"
 #include "text.h"
 
+#include <linux/io_uring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static bool has_command(const char *word)
@@ -34,10 +36,31 @@ static bool may_count(void)
     return process_run("/", command) == 0;
 }
 
+/* Containers and system administrators often forbid it. */
+static bool may_ring(void)
+{
+    struct io_uring_params params = {0};
+    int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+    if (fd != -1)
+        close(fd);
+    return fd != -1;
+}
+
+static bool has_library(const char *name)
+{
+    const char *const command[] = {"pkg-config", "--exists", name, NULL};
+    return process_run("/", command) == 0;
+}
+
 const char *need_missing(const char *word)
 {
     if (!strcmp(word, "ptrace"))
         return may_trace() ? NULL : "ptrace is not allowed here";
+    if (!strcmp(word, "io_uring"))
+        return may_ring() ? NULL : "io_uring is not allowed here";
+    if (starts_with(word, "lib"))
+        return has_library(word) ? NULL
+                                 : text("%s is not installed here", word);
     if (!has_command(word))
         return text("%s is not installed here", word);
     if (!strcmp(word, "perf") && !may_count())

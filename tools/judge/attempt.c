@@ -247,7 +247,7 @@ static void set_environment(const struct attempt *attempt)
     snprintf(value, sizeof(value),
              "log_path=%s/sanitizer:exitcode=%d:halt_on_error=1:"
              "handle_abort=1:report_signal_unsafe=0:"
-             "allocator_may_return_null=1",
+             "allocator_may_return_null=1:atexit_sleep_ms=0",
              attempt->folder, SANITIZER_STATUS);
     setenv("TSAN_OPTIONS", value, 1);
     unsetenv("LSAN_OPTIONS");

@@ -259,8 +259,9 @@ enum verdict verdict_print(const struct attempt *attempt, FILE *out)
     }
     if (sanitizer_report(attempt, out, &verdict)) {
         if (page->claimed && page->file[0])
-            fprintf(out, "    in %s%s:%d: %s\n", attempt->lab->prefix,
-                    page->file, page->line, page->what);
+            fprintf(out, "    in %s%s:%d%s%s\n", attempt->lab->prefix,
+                    page->file, page->line, *page->what ? ": " : "",
+                    page->what);
         /* Where the report itself was printed, once is enough. */
         if (!strstr(attempt->output, "runtime error: "))
             print_output(attempt, out);
