@@ -24,8 +24,8 @@
  *     make run ARGS="2 1000000"
  *
  * Acceptance criteria:
- * [ ] every job is run once, in order, by any of the workers
- * [ ] a worker without a job sleeps, and no job waits for a sleeping worker
+ * [ ] every job is run once; jobs are started in the order of submission
+ * [ ] no job stays queued while a worker has nothing to run; the worker sleeps
  * [ ] wait and free return when the last job has returned, not before
  * [ ] when a step fails, nothing is leaked and nobody is left waiting
  * [ ] the program has all its jobs done, however many workers it has
