@@ -71,8 +71,10 @@ int chain_in_order(size_t *cells, size_t count, size_t step);
 int chain_at_random(size_t *cells, size_t count, size_t step, uint64_t seed);
 
 /* Reads one cell after the other, `accesses` in all: first cells[start], then
- * the one whose index was in there, and so on. Returns the index that was read
- * last; `start` when accesses is 0. Cannot fail. */
+ * the one whose index was in there, and so on. Returns what was in the last of
+ * them, which is where it would go on; `start` when accesses is 0. With the
+ * cells {3, 0, 9, 1} and start 0: 0 after no access, 3 after one, 1 after two.
+ * Cannot fail. */
 size_t chain_follow(const size_t *cells, size_t start, size_t accesses);
 
 /* A random number from *state, which begins as any seed and goes on from call

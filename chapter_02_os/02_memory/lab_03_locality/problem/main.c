@@ -30,9 +30,10 @@
  * [ ] a random chain is one chain: it comes through every cell
  * [ ] cachegrind counts far fewer misses for sequential than for random, and
  *     for row than for column
- * [ ] the table shows where one cache ends and the next one begins
- * [ ] you can say why `column` is as slow as `random`, and why a read of the
- *     sweep costs more than one of the sums
+ * [ ] the table shows where one cache ends and the next one begins; no time
+ *     in it is 0.00
+ * [ ] you can say why `column` misses as often as `random`, and why a read of
+ *     the sweep costs more than one of the sums
  */
 #include "locality.h"
 
@@ -108,10 +109,11 @@ size_t chain_follow(const size_t *cells, size_t start, size_t accesses)
 }
 
 /*
- * Nanoseconds for one read: the best of ROUNDS rounds, in each of which
- * `accesses` reads are made with chain_follow(). One round before them, which
- * is not measured, fills the caches. Each round goes on where the one before
- * it ended.
+ * Nanoseconds for one read, on the clock of now_ns(): the best of ROUNDS
+ * rounds, in each of which `accesses` reads are made with chain_follow(). One
+ * round before them, which is not measured, fills the caches. Each round goes
+ * on where the one before it ended: if it began anew, few accesses would find
+ * in the first cache what the round before has fetched.
  */
 static double measure(const size_t *cells, size_t accesses)
 {
@@ -166,7 +168,7 @@ static int sweep_size(size_t *cells, size_t bytes,
 static int sweep(const struct options *options)
 {
     todo("sweep");
-    size_t *cells = NULL; /* so far one row, and no memory for it */
+    size_t *cells = NULL; /* so far one row, and no memory: it crashes */
     print_heading(options->csv);
     return sweep_size(cells, LEAST_KIB * KIB, options);
 }

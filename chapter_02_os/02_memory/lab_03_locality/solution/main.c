@@ -126,7 +126,8 @@ size_t chain_follow(const size_t *cells, size_t start, size_t accesses)
 
 /* Nanoseconds for one read: the best of some rounds. The first, which is not
  * measured, fills the caches and the page tables; other programs can only make
- * a round slower. */
+ * a round slower. Each goes on where the one before it ended: beginning anew,
+ * few accesses would find in the first cache what that one has fetched. */
 static double measure(const size_t *cells, size_t accesses)
 {
     size_t place = chain_follow(cells, 0, accesses);
