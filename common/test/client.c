@@ -5,33 +5,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct test_place here(const char *what)
-{
-    return (struct test_place){__FILE__, __LINE__, what};
-}
-
-int client_connect(int port)
+int client_connect_at(struct test_place place, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd == -1)
-        test_fail(here("client_connect"), "socket: %s", strerror(errno));
+        test_fail(place, "socket: %s", strerror(errno));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
-        test_fail(here("client_connect"), "connecting to 127.0.0.1:%d: %s",
-                  port, strerror(errno));
+        test_fail(place, "127.0.0.1:%d: %s", port, strerror(errno));
     return fd;
 }
 
-void client_send_bytes(int fd, const void *bytes, size_t len)
+void client_send_at(struct test_place place, int fd, const void *bytes,
+                    size_t len)
 {
     for (size_t done = 0; done < len;) {
         ssize_t n =
             send(fd, (const char *)bytes + done, len - done, MSG_NOSIGNAL);
         if (n == -1 && errno != EINTR)
-            test_fail(here("client_send"), "after %zu of %zu bytes: %s", done,
-                      len, strerror(errno));
+            test_fail(place, "after %zu of %zu bytes: %s", done, len,
+                      strerror(errno));
         done += n > 0 ? (size_t)n : 0;
     }
 }

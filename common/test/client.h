@@ -15,11 +15,16 @@
 #include "test/test.h"
 
 /* A connection to 127.0.0.1:port. The caller closes it. */
-int client_connect(int port);
+#define client_connect(port) \
+    client_connect_at(TEST_PLACE("connecting to the server"), port)
+int client_connect_at(struct test_place place, int port);
 
-#define client_send(fd, text) client_send_bytes(fd, text, strlen(text))
 /* Sends all of it, however often that takes. */
-void client_send_bytes(int fd, const void *bytes, size_t len);
+#define client_send(fd, text) client_send_bytes(fd, text, strlen(text))
+#define client_send_bytes(fd, bytes, len) \
+    client_send_at(TEST_PLACE("sending to the server"), fd, bytes, len)
+void client_send_at(struct test_place place, int fd, const void *bytes,
+                    size_t len);
 
 /* Reads exactly as many bytes as expected and compares. */
 #define client_expect(fd, expected)                                    \
