@@ -6,10 +6,11 @@
  *         err(1, "sum_with_processes");
  *     printf("%" PRIu64 "\n", sum);
  *
- * Both functions cut 1…n into as many shares as there are workers, equal but
- * for one number. What a worker does with its share is a parameter: sum_range()
- * adds it. The program passes a function that measures memory, too, and the
- * tests pass functions that kill their process, say nothing, or never return.
+ * Both functions cut 1…n into as many shares as there are workers, whose sizes
+ * differ by at most one. When n is 0, the sum is 0; that is no error. What a
+ * worker does with its share is a parameter: sum_range() adds it. The program
+ * passes a function that measures memory, too, and the tests pass functions
+ * that kill their process, say nothing, or never return.
  *
  * Nothing outlives a call: no process, no zombie, no thread, no descriptor, no
  * memory. Functions that fail return -1, set errno and write nothing into *sum.
@@ -52,27 +53,30 @@ static inline uint64_t sum_range(uint64_t first, uint64_t last)
  * end that it writes to, and nothing else.
  *
  * When n < num_workers, only n workers are needed. The others are not started,
- * or get an empty share: last is less than first.
+ * or get an empty share: last is less than first, and work() returns 0.
  *
- * The caller takes the results in the order of the shares. (Or as they come;
- * but it must not wait for a share while one before it has failed.) As soon as
- * it knows that the call will fail, it kills the workers that still run, with
- * SIGKILL: their work may have no end. Then it waits for each of them.
+ * The caller takes the workers in the order of the shares: it reads the result,
+ * waits for the end of this worker, and goes on to the next. (Or as results
+ * come; but it must not wait for a share while a worker before it has failed,
+ * be it after sending.) As soon as it knows that the call will fail, it kills
+ * with SIGKILL those it has not waited for, and nobody else: their work may
+ * have no end. Then it waits for each of them.
  *
- * Calls that a signal interrupted (EINTR) are made again. Other children of the
- * caller are left alone: who waits for them gets their status. The caller must
- * not ignore SIGCHLD, and nobody else may wait for the workers. If the caller
- * has other threads, work() may do only what signal-safety(7) allows.
+ * Calls that a signal interrupted (EINTR) are made again, except close(2).
+ * Other children of the caller are left alone: who waits for them gets their
+ * status. The caller must not ignore SIGCHLD, and nobody else may wait for the
+ * workers. If the caller has other threads, work() may do only what
+ * signal-safety(7) allows.
  *
  * Returns 0, or -1 on error. The first one that is noticed counts:
  *   EINVAL     num_workers is 0; found out before anything else
  *   EOVERFLOW  n > SUM_N_MAX; found out before anything is taken or started
  *   ENOMEM     no memory
- *   EMFILE     no descriptor left; and every other error of pipe(2)
- *   EAGAIN     a process could not be made; and every other error of fork(2).
- *              Nothing is tried a second time.
+ *   EMFILE, …  errno as pipe(2) or socketpair(2) gave it
+ *   EAGAIN, …  errno as fork(2) gave it; nothing is tried a second time
  *   EIO        a worker was killed by a signal, ended with a status other than
- *              0, or sent less than the eight bytes, whatever its status
+ *              0, or sent less than the eight bytes, whatever its status. Other
+ *              errors of read(2) and waitpid(2) may be EIO, or what they are.
  */
 int sum_with_processes(uint64_t n, unsigned num_workers,
                        uint64_t (*work)(uint64_t first, uint64_t last),
@@ -91,8 +95,7 @@ int sum_with_processes(uint64_t n, unsigned num_workers,
  *   EINVAL     num_workers is 0; found out before anything else
  *   EOVERFLOW  n > SUM_N_MAX; found out before anything is taken or started
  *   ENOMEM     no memory
- *   EAGAIN     a thread could not be created; and every other error of
- *              pthread_create(3). Nothing is tried a second time.
+ *   EAGAIN, …  as pthread_create(3) gave it; nothing is tried a second time
  */
 int sum_with_threads(uint64_t n, unsigned num_workers,
                      uint64_t (*work)(uint64_t first, uint64_t last),

@@ -26,8 +26,8 @@
  * [ ] both sums are right, for any number of workers
  * [ ] the workers work at the same time
  * [ ] a worker that dies is an error, never a wrong sum
- * [ ] a call that fails kills the processes that still run, and waits for all
- *     of them
+ * [ ] a call that fails kills the workers it has not waited for, nobody else,
+ *     and waits for them
  * [ ] a worker touches nothing that belongs to the caller or to other workers
  * [ ] nothing is left behind: no process, zombie, thread, descriptor or memory
  * [ ] you can say why the writing end is closed before the next fork, and what

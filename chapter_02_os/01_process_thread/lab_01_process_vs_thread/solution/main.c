@@ -138,11 +138,13 @@ int sum_with_processes(uint64_t n, unsigned num_workers,
         uint64_t result;
         if (receive_result(processes[i].from, &result) == -1)
             goto out;
+        /* Before the next one, which may never end: this one may have failed
+         * after it sent its result. */
+        ended++;
+        if (bury(processes[i].pid) == -1)
+            goto out;
         total += result;
     }
-    while (ended < num_workers)
-        if (bury(processes[ended++].pid) == -1)
-            goto out;
     *sum = total;
     returned = 0;
 

@@ -102,6 +102,7 @@ static void expect_sums(const struct way *way)
 static struct board {
     pthread_barrier_t all_at_work;
     atomic_int ended;
+    atomic_int first_pid;
     atomic_int calls; /* with a share that is not empty */
     struct call {
         uint64_t first, last;
@@ -132,8 +133,8 @@ static uint64_t note_call(uint64_t first, uint64_t last)
     return sum_range(first, last);
 }
 
-/* Each of 1…n was in the share of exactly one worker, and the shares are equal
- * but for one number. */
+/* Each of 1…n was in the share of exactly one worker, and the sizes of the
+ * shares differ by at most one. */
 static void expect_fair_shares(uint64_t n)
 {
     int times_added[100] = {0};
@@ -288,9 +289,14 @@ static uint64_t first_is_killed_after_sending(uint64_t first, uint64_t last)
     return sum_range(first, last);
 }
 
+static bool has_seccomp(void)
+{
+    return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != -1;
+}
+
 TEST(test_08_a_worker_killed_after_its_work_is_an_error)
 {
-    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == -1)
+    if (!has_seccomp())
         test_skip("this kernel has no seccomp(2)");
     expect_error(&processes, 1000, 3, first_is_killed_after_sending, EIO);
 }
@@ -324,9 +330,19 @@ static uint64_t first_is_killed_others_never_end(uint64_t first, uint64_t last)
     return first == 1 ? all_are_killed(first, last) : never_end(first, last);
 }
 
+static uint64_t first_is_killed_after_sending_others_never_end(uint64_t first,
+                                                               uint64_t last)
+{
+    return first == 1 ? first_is_killed_after_sending(first, last)
+                      : never_end(first, last);
+}
+
 TEST(test_10_the_end_of_a_worker_shows_while_others_work)
 {
     expect_error(&processes, 1000, 3, first_is_killed_others_never_end, EIO);
+    if (has_seccomp())
+        expect_error(&processes, 1000, 3,
+                     first_is_killed_after_sending_others_never_end, EIO);
 }
 
 static uint64_t count_open(uint64_t first, uint64_t last)
@@ -346,7 +362,9 @@ TEST(test_11_a_worker_has_no_descriptor_of_the_others)
 TEST(test_12_a_process_that_cannot_be_made_is_an_error)
 {
     for (int k = 1; k <= WORKERS; k++) {
-        fault(text("fork:error=EAGAIN:when=%d", k));
+        fault(text("fork:error=EAGAIN:when=%d,"
+                   "waitpid:error=EINTR:when=1..2,wait:error=EINTR:when=1..2",
+                   k));
         expect_error(&processes, 1000, WORKERS, never_end, EAGAIN);
         assert_int_equal(fault_calls("fork"), k);
     }
@@ -428,6 +446,19 @@ TEST(test_15_a_worker_leaves_buffers_and_exit_handlers_alone)
         fail_msg("a worker ran the caller's atexit(3) handler");
 }
 
+/* The second worker is killed when the first has been waited for. */
+static uint64_t second_is_killed_when_first_is_gone(uint64_t first,
+                                                    uint64_t last)
+{
+    if (first == 1)
+        board->first_pid = getpid();
+    if (first == 1 || last == 1000)
+        return sum_range(first, last);
+    while (board->first_pid == 0 || kill(board->first_pid, 0) == 0)
+        test_pause();
+    return all_are_killed(first, last);
+}
+
 TEST(test_16_other_children_are_left_alone)
 {
     pid_t child = fork();
@@ -442,6 +473,13 @@ TEST(test_16_other_children_are_left_alone)
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(WEXITSTATUS(status), 7);
+
+    /* Nor is there a signal to a worker that has been waited for: the pid may
+     * be somebody else's by now. */
+    make_board();
+    long before = fault_calls("kill");
+    expect_error(&processes, 1000, 3, second_is_killed_when_first_is_gone, EIO);
+    assert_at_most(fault_calls("kill") - before, 2);
 }
 
 TEST(test_17_threads_come_to_the_right_sum)
