@@ -42,7 +42,8 @@ struct program {
 
 static struct program *programs;
 
-_Noreturn static void broken(struct program *p, const char *what)
+__attribute__((noreturn)) static void broken(struct program *p,
+                                             const char *what)
 {
     harness_end(PAGE_FAULT, p->place, "%s: %s", what, strerror(errno));
 }
