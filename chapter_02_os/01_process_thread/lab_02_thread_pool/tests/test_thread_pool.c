@@ -702,6 +702,14 @@ TEST(test_09_after_a_wait_the_pool_is_used_again)
         for (int j = 0; j < 3; j++)
             assert_int_equal(numbers[j], 1);
     }
+    /* A job that cannot be done before wait looks. */
+    struct gate gate;
+    occupy(pool, &gate);
+    struct call waiter = {.pool = pool};
+    begin(&waiter, call_wait);
+    expect_to_wait(&waiter);
+    open_gate(&gate);
+    finish(&waiter);
     thread_pool_free(pool);
 }
 
