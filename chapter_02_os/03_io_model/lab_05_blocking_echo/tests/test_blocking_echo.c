@@ -1,0 +1,93 @@
+/* What is special to blocking_echo. The shared tests are in echo_tests.c. */
+#include "echo_test.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Threads run wherever the tests do. */
+void echo_need(void)
+{
+}
+
+TEST(test_30_every_client_has_a_thread)
+{
+    enum { CLIENTS = 20 };
+    int fds[CLIENTS];
+    struct echo *server = echo_start();
+    int one = echo_connect(server);
+    echo_round_trip(one, "hello");
+    int before = echo_threads(server);
+    echo_connect_many(server, fds, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        echo_round_trip(fds[i], "hello");
+    assert_int_equal(echo_threads(server) - before, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    wait_until(echo_threads(server) == before);
+    close(one);
+    echo_end(server);
+}
+
+/* Faults go on behind the two lines of the log, about 70 bytes that a server
+ * may write itself, and stop then: what it writes to itself is not meant. */
+TEST(test_31_short_and_interrupted_calls_lose_nothing)
+{
+    struct echo *server = echo_start_with_faults(
+        "read:short=3:when=1..15,recv:short=3:when=1..15,"
+        "write:short=1:when=1..100,send:short=1:when=1..100,"
+        "read:error=EINTR:when=2,recv:error=EINTR:when=2,"
+        "write:error=EINTR:when=2,send:error=EINTR:when=2,"
+        "write:error=EINTR:when=90,send:error=EINTR:when=90");
+    int fd = echo_connect(server);
+    echo_round_trip(fd, "Nothing of this sentence is lost, and nothing of it "
+                        "comes twice. It is long enough for all the faults, "
+                        "also where the first of them meet the log.");
+    shutdown(fd, SHUT_WR);
+    client_expect_end(fd);
+    close(fd);
+    echo_end(server);
+}
+
+/* Connects clients one by one; at most one of them may find its connection
+ * closed. */
+static void expect_served_but_one(struct echo *server)
+{
+    enum { CLIENTS = 8 };
+    int fds[CLIENTS], refused = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = echo_connect(server);
+        refused += !echo_is_served(fds[i]);
+    }
+    assert_at_most(refused, 1);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+}
+
+/* EMFILE comes before there is any connection: nobody's end tells the server
+ * to look again. */
+TEST(test_32_an_accept_that_fails_is_made_again)
+{
+    struct echo *server = echo_start_with_faults(
+        "accept:error=ECONNABORTED:when=1,accept4:error=ECONNABORTED:when=1,"
+        "accept:error=EINTR:when=2,accept4:error=EINTR:when=2,"
+        "accept:error=EMFILE:when=3,accept4:error=EMFILE:when=3");
+    expect_served_but_one(server);
+    echo_end_cleanly(server, SIGTERM);
+}
+
+TEST(test_33_a_thread_that_cannot_be_started_costs_one_connection)
+{
+    struct echo *server =
+        echo_start_with_faults("pthread_create:error=EAGAIN:when=4");
+    expect_served_but_one(server);
+    echo_end_cleanly(server, SIGTERM);
+}
+
+TEST(test_34_memory_that_runs_out_costs_one_connection)
+{
+    struct echo *server = echo_start_with_faults(
+        "malloc:error=ENOMEM:when=4,calloc:error=ENOMEM:when=4");
+    expect_served_but_one(server);
+    echo_end_cleanly(server, SIGTERM);
+}
