@@ -71,7 +71,9 @@ $(IN_LAB):
 		$(MAKE) -C $$lab $@ PREFIX=$$lab/ AGAIN='LAB=$(LAB) ' || exit; \
 	done
 
-compile_commands.json: $(COURSE) $(LABS) $(LABS:%=%/Makefile) common/lab.mk
+# A folder is as new as the last file that came or went.
+compile_commands.json: $(COURSE) $(LABS:%=%/Makefile) $(LABS:%=%/src) \
+		$(LABS:%=%/problem) $(LABS:%=%/tests) common/lab.mk
 	@$(COURSE) commands
 
 # One result file for each part of the course; a part is checked again when
@@ -126,7 +128,8 @@ $R/lint.result: $(HARNESS) $(wildcard tools/* tools/*/tests/run .ci/run) | share
 	@tools/lint tools $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
 		common/*.[ch] common/test/*.[ch] tools/* tools/*/tests/run .ci/run) \
 		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) > $@ 2>&1 || :
-$R/clangd.result: compile_commands.json .clangd \
-		$(wildcard $(addsuffix /problem/*.c,$(LABS)))
+$R/clangd.result: .clangd tools/tests/clangd common/lab.mk \
+		$(wildcard $(addsuffix /problem/*.c,$(LABS)) \
+		$(addsuffix /tests/*.c,$(LABS))) | compile_commands.json
 	@mkdir -p $R
 	@tools/tests/clangd > $@ 2>&1 || :
