@@ -236,21 +236,16 @@ void test_fail(struct test_place place, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *message = NULL;
-    if (vasprintf(&message, format, arguments) == -1)
-        message = NULL;
+    const char *message = vtext(format, arguments);
     va_end(arguments);
-    harness_end(PAGE_FAILED, place, "%s", message ? message : format);
+    harness_end(PAGE_FAILED, place, "%s", message);
 }
 
 void test_skip(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *message = NULL;
-    if (vasprintf(&message, format, arguments) == -1)
-        message = NULL;
+    const char *message = vtext(format, arguments);
     va_end(arguments);
-    harness_end(PAGE_SKIPPED, (struct test_place){0}, "%s",
-                message ? message : format);
+    harness_end(PAGE_SKIPPED, (struct test_place){0}, "%s", message);
 }

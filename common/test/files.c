@@ -34,16 +34,23 @@ void *harness_alloc(size_t size)
     return piece->bytes;
 }
 
-char *text(const char *format, ...)
+char *vtext(const char *format, va_list arguments)
 {
-    va_list arguments, again;
-    va_start(arguments, format);
+    va_list again;
     va_copy(again, arguments);
     int len = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
     char *string = harness_alloc((size_t)len + 1);
     vsnprintf(string, (size_t)len + 1, format, again);
     va_end(again);
+    return string;
+}
+
+char *text(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *string = vtext(format, arguments);
+    va_end(arguments);
     return string;
 }
 

@@ -24,6 +24,9 @@ _Noreturn void harness_end(enum page_state state, struct test_place place,
 
 /* Memory that lives until the test ends. Never NULL. */
 void *harness_alloc(size_t size);
+/* text() for those who were given the arguments themselves. */
+char *vtext(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0)));
 
 /* Ends the test with their story if a program has crashed: an assertion that
  * fails then is only what follows from it. */
