@@ -70,6 +70,10 @@ $(PKGS): Makefile
 	fi >> $@.tmp
 	@mv $@.tmp $@
 
+# What the course gives to this lab, and to labs after the one that builds it.
+GIVEN := $(foreach f,$(LAB_COMMON:%=$(ROOT)/common/%*.c),$(wildcard $f))
+given = $(GIVEN:$(ROOT)/common/%.c=$(BUILD)/lib/$1/common/%.o)
+
 COMPILE = $(CC) $(CFLAGS) -I. $(PKG_CFLAGS) $(LAB_CFLAGS)
 LINK = $(CC) $(LDFLAGS)
 LIBS = $(PKG_LIBS) $(LAB_LIBS)
@@ -97,7 +101,8 @@ $B/$1/joined.o: $(OBJECTS:%=$B/$1/%)
 
 $B/$1/inside.o: $B/$1/joined.o $(FAULTS)
 	@objcopy $(RENAME) $$< $$@
-$B/$1/$(LAB_NAME): $B/$1/inside.o $(BUILD)/lib/$1/inside.all.o
+$B/$1/$(LAB_NAME): $B/$1/inside.o $(BUILD)/lib/$1/inside.all.o \
+		$(call given,$1)
 	@$$(LINK) $(MODE_$1) -o $$@ $$^ $$(LIBS) -pthread
 
 # What the tests ask for and the test library does not have.
@@ -111,7 +116,7 @@ $B/$1/functions.o: $B/$1/joined.o $T/$1/wanted $(FAULTS)
 		--keep-global-symbols=$T/$1/wanted $$< $$@
 $B/$1/test: $(TEST_OBJECTS:%=$T/$1/%) \
 		$(if $(USES_FUNCTIONS),$B/$1/functions.o) \
-		$(BUILD)/lib/$1/harness.o
+		$(BUILD)/lib/$1/harness.o $(call given,$1)
 	@mkdir -p $$(@D)
 	@$$(LINK) $(MODE_$1) -o $$@ $$^ $$(LIBS) -lcmocka -pthread
 -include $(wildcard $B/$1/*.d $T/$1/*.d)
@@ -122,7 +127,8 @@ $(foreach m,plain asan tsan,$(eval $(call mode,$m)))
 $B/fast/%.o: $(SRC)/%.c $(CONFIG) $(PKGS)
 	@mkdir -p $(@D)
 	@$(COMPILE) $(MODE_fast) -MMD -MP -c -o $@ $<
-$B/fast/$(LAB_NAME): $(OBJECTS:%=$B/fast/%) $(BUILD)/lib/fast/todo.o
+$B/fast/$(LAB_NAME): $(OBJECTS:%=$B/fast/%) $(BUILD)/lib/fast/todo.o \
+		$(call given,fast)
 	@$(LINK) $(MODE_fast) -o $@ $^ $(LIBS)
 -include $(wildcard $B/fast/*.d)
 
@@ -268,8 +274,8 @@ story = || sed 's/^/    /' $1/log >> $@
 
 # Runs side by side share what they would build at the same time.
 .PHONY: prebuilt
-prebuilt: $T/list $(if $(PKG_MISSING),,$(foreach m,$(filter $(MODES_HERE),$(ALL_MODES)), \
-	$T/$m/wanted))
+prebuilt: $T/list $(if $(PKG_MISSING),,$(foreach m,$(filter $(MODES_HERE), \
+	$(ALL_MODES)),$T/$m/wanted $(call given,$m)) $(call given,fast))
 $(RESULTS): | prebuilt
 
 $R/%.result: export COURSE_QUIET = 1

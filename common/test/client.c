@@ -69,3 +69,30 @@ void client_expect_end_at(struct test_place place, int fd)
         test_fail(place, "expected: the end\nactual:   %s", strerror(errno));
     test_bytes(place, bytes, (size_t)n, "", 0);
 }
+
+int client_listen_at(struct test_place place, int *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1 || bind(fd, (struct sockaddr *)&address, len) == -1 ||
+        listen(fd, SOMAXCONN) == -1 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) == -1)
+        test_fail(place, "%s", strerror(errno));
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+int client_accept_at(struct test_place place, int fd)
+{
+    int accepted;
+    test_waiting(place);
+    do {
+        accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    } while (accepted == -1 && errno == EINTR);
+    if (accepted == -1)
+        test_fail(place, "%s", strerror(errno));
+    test_waiting((struct test_place){0});
+    return accepted;
+}

@@ -1,5 +1,5 @@
 /*
- * client.h - a plain TCP client for tests of servers.
+ * client.h - a plain TCP client for tests of servers; http.h speaks HTTP on it.
  *
  *     int fd = client_connect(port);
  *     client_send(fd, "PING\r\n");
@@ -39,5 +39,15 @@ void client_expect_at(struct test_place place, int fd, const void *expected,
 #define client_expect_end(fd) \
     client_expect_end_at(TEST_PLACE("the end of the connection"), fd)
 void client_expect_end_at(struct test_place place, int fd);
+
+/* For tests that play the server behind the learner's program: a socket that
+ * listens on 127.0.0.1, at a port that was free. The caller closes it. */
+#define client_listen(port) \
+    client_listen_at(TEST_PLACE("listening for the program"), port)
+int client_listen_at(struct test_place place, int *port);
+/* The next connection that the program makes. The caller closes it. */
+#define client_accept(fd) \
+    client_accept_at(TEST_PLACE("waiting for the program to connect"), fd)
+int client_accept_at(struct test_place place, int fd);
 
 #endif

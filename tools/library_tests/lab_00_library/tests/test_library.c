@@ -1,6 +1,7 @@
 #include "library.h"
 #include "test/client.h"
 #include "test/fault.h"
+#include "test/http.h"
 #include "test/program.h"
 #include <fcntl.h>
 #include <pthread.h>
@@ -240,4 +241,50 @@ TEST(test_20_a_longer_test, .limit_ms = 3000)
 {
     test_need("sh");
     assert_true(true || count_threads());
+}
+
+TEST(test_21_an_http_client_reads_one_response_after_the_other)
+{
+    int port, server = client_listen(&port);
+    int fd = client_connect(port), back = client_accept(server);
+    client_send(back, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
+                      "X-Two:  a b \r\n\r\none"
+                      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                      "2;x=y\r\ntw\r\n1\r\no\r\n0\r\nT: 1\r\n\r\n"
+                      "HTTP/1.1 405 Not so\r\nContent-Length: 9\r\n\r\n"
+                      "HTTP/1.0 404 \r\n\r\nuntil the end");
+    struct http_reply r = http_read(fd);
+    assert_status(r, 200);
+    assert_body(r, "one");
+    assert_header(r, "x-two", "a b");
+    assert_header(r, "X-T", NULL);
+    r = http_read(fd);
+    assert_true(r.chunked);
+    assert_body(r, "two");
+    assert_status(http_read_to(fd, "HEAD"), 405);
+    close(back);
+    r = http_read(fd);
+    assert_status(r, 404);
+    assert_true(r.until_close);
+    assert_body(r, "until the end");
+    close(fd);
+    close(server);
+}
+
+TEST(test_22_chunks_are_read_as_they_come)
+{
+    int port, server = client_listen(&port);
+    int fd = client_connect(port), back = client_accept(server);
+    client_send(back, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                      "3\r\none\r\n");
+    size_t len;
+    assert_status(http_read_head(fd), 200);
+    assert_string_equal(http_chunk(fd, &len), "one");
+    assert_int_equal(len, 3);
+    client_send(back, "0\r\n\r\n");
+    assert_null(http_chunk(fd, NULL));
+    close(back);
+    client_expect_end(fd);
+    close(fd);
+    close(server);
 }
