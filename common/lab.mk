@@ -169,7 +169,7 @@ endif
 PREFIX ?=
 AGAIN ?=
 O ?= $B
-JOBS ?= $(CPUS)
+JOBS ?= $(TESTS_AT_ONCE)
 RUN_JUDGE = $(if $(HAVE_LSAN),,LAB_NO_LSAN=1) $(JUDGE) --lab $(LAB) \
 	--folder . --list $T/list --only '$(TEST)' --results $O/results \
 	--jobs $(JOBS) $(foreach m,$(MODES),$m=$B/$m/test$(if \

@@ -10,7 +10,7 @@ JUDGE := $(BUILD)/tools/judge
 COURSE := $(BUILD)/tools/course
 
 # Written by tools/probe: HAVE_ASAN, HAVE_TSAN, HAVE_LSAN, NO_ASAN_WHY, …,
-# LINKER, CPUS. Made again when the compiler is another one.
+# LINKER, CPUS, …. Made again when the compiler is another one.
 CONFIG := $(BUILD)/config.mk
 -include $(CONFIG)
 $(CONFIG): $(ROOT)/tools/probe $(if $(filter-out $(CONFIG_CC),$(CC)),FORCE)
@@ -25,7 +25,8 @@ LDFLAGS := -pie $(LINKER)
 # How each mode compiles and links. `fast` is for running, strace and perf.
 MODE_plain := -O0
 MODE_asan := -O0 -fno-omit-frame-pointer \
-	-fsanitize=address,undefined -fno-sanitize-recover=undefined
+	-fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	$(STATIC_UBSAN)
 MODE_tsan := -O0 -fsanitize=thread
 MODE_fast := -O2
 

@@ -24,6 +24,7 @@ static struct test_entry *current;
 static struct page own_page;
 static pid_t test_pid;
 static bool body_done;
+static bool forked;
 
 /* cmocka puts its own handlers in front of a test; these go back there. */
 static const int restored[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
@@ -191,6 +192,19 @@ static void wake_sanitizer_thread(void)
         pthread_join(thread, NULL);
 }
 
+/* Since glibc 2.32 it knows; elsewhere a test is never found alone. */
+extern char __libc_single_threaded __attribute__((weak));
+
+static bool was_alone(void)
+{
+    return !forked && &__libc_single_threaded && __libc_single_threaded;
+}
+
+static void note_fork(void)
+{
+    forked = true;
+}
+
 static int run_current(void)
 {
     uint64_t nonce = harness.page->nonce;
@@ -205,6 +219,7 @@ static int run_current(void)
     for (int i = 0; i < RESTORED; i++)
         sigaction(restored[i], NULL, &handlers[i]);
     on_exit(on_exit_early, NULL);
+    pthread_atfork(note_fork, NULL, NULL);
 
     const struct CMUnitTest test = {.name = current->name, .test_func = body};
     int failed = _cmocka_run_group_tests(current->name, &test, 1, NULL, NULL);
@@ -215,6 +230,7 @@ static int run_current(void)
                     "an assertion of cmocka's own failed");
     if (harness.page->claimed) /* by a child of the test */
         _exit(1);
+    harness.page->alone = was_alone();
     harness.page->echo = nonce;
     harness.page->state = PAGE_PASSED;
     if (harness.page == &own_page)
