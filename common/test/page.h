@@ -64,7 +64,7 @@ struct page {
     uint64_t begun_ns;      /* CLOCK_MONOTONIC, when main() was reached */
     _Atomic int crashed_by; /* signal, when the handler saw it */
     bool stack_overflow;
-    bool alone;      /* the test had one thread and no child: nothing to race */
+    bool alone;     /* the test had one thread and no child: nothing to race */
     char file[256]; /* place in the test, "" if none */
     int line;
     char what[1024]; /* the call or command that went wrong */

@@ -410,7 +410,9 @@ int program_port(struct program *p)
     if (!line)
         test_fail(p->place, "expected: a line \"Listening on HOST:PORT\"\n"
                             "actual:   it ended without one");
-    if (sscanf(line, "Listening on %*[^:]:%d", &port) != 1)
+    const char *colon = strrchr(line, ':'); /* the host may be [::1] */
+    if (strncmp(line, "Listening on ", 13) != 0 || !colon ||
+        sscanf(colon, ":%d", &port) != 1)
         test_fail(p->place,
                   "expected: a line \"Listening on HOST:PORT\"\n"
                   "actual:   \"%s\"",
