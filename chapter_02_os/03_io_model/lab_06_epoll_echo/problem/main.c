@@ -21,7 +21,10 @@
  *   SOCK_NONBLOCK.
  * - First without holding anything: read, write, and hope. Then tests 09 to
  *   11.
- * - EAGAIN is no error: epoll_wait says when it is worth trying again.
+ * - EAGAIN is no error: epoll_wait says when it is worth trying again. But a
+ *   write that did nothing has sent 0 bytes, and all of them have to be kept.
+ * - A pause ends at a time of the clock (now_ns()): the timeout of epoll_wait
+ *   begins anew with each event.
  * - Ask for EPOLLOUT only while there is something to send.
  * - Stuck? make hint
  *
@@ -36,6 +39,7 @@
  * [ ] whatever a client does, its connection costs bounded memory
  * [ ] a server with nothing to do sleeps
  */
+#include "timing.h"
 #include "todo.h"
 
 #include <arpa/inet.h>
@@ -56,7 +60,8 @@
 
 enum {
     BUFFER = 64 * 1024,
-    EVENTS = 256, /* taken from the kernel at once */
+    EVENTS = 256,         /* taken from the kernel at once */
+    RETRY_NS = 100000000, /* without a descriptor, look again after this */
 };
 
 /* The structs and functions below are a suggestion. The tests see only the
@@ -79,6 +84,7 @@ static struct {
     int epoll, listener, signals;
     struct sockaddr_in address; /* where it listens */
     bool accepting;             /* the listener is watched */
+    uint64_t retry_at;          /* if it is not: when it will be again, in ns */
     struct connection *connections;
 } server;
 

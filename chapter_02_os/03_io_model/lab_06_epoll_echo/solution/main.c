@@ -7,6 +7,8 @@
  * it: so a connection never holds more than one buffer, and when its end is
  * read everything has gone back.
  */
+#include "timing.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -25,8 +27,8 @@
 
 enum {
     BUFFER = 64 * 1024,
-    EVENTS = 256,   /* taken from the kernel at once */
-    RETRY_MS = 100, /* without a free descriptor, look again after this */
+    EVENTS = 256,         /* taken from the kernel at once */
+    RETRY_NS = 100000000, /* without a descriptor, look again after this */
 };
 
 struct options {
@@ -46,6 +48,7 @@ static struct {
     int epoll, listener, signals;
     struct sockaddr_in address; /* where it listens */
     bool accepting;             /* the listener is watched */
+    uint64_t retry_at;          /* if it is not: when it will be again, in ns */
     struct connection *connections;
 } server;
 
@@ -139,13 +142,26 @@ static void stop_accepting(void)
 {
     if (watch(EPOLL_CTL_DEL, server.listener, 0, NULL) == 0)
         server.accepting = false;
+    server.retry_at = now_ns() + RETRY_NS;
 }
 
 static void start_accepting(void)
 {
-    if (!server.accepting &&
-        watch(EPOLL_CTL_ADD, server.listener, EPOLLIN, &server.listener) == 0)
-        server.accepting = true;
+    if (server.accepting)
+        return;
+    server.accepting =
+        watch(EPOLL_CTL_ADD, server.listener, EPOLLIN, &server.listener) == 0;
+    server.retry_at = now_ns() + RETRY_NS; /* if that has failed */
+}
+
+/* How long epoll_wait may sleep. Every event ends its sleep, so what is left
+ * until retry_at is reckoned anew each time. */
+static int timeout_ms(void)
+{
+    if (server.accepting)
+        return -1;
+    int64_t left = (int64_t)(server.retry_at - now_ns());
+    return left > 0 ? 1 + (int)(left / 1000000) : 0;
 }
 
 static void connection_close(struct connection *connection)
@@ -247,11 +263,10 @@ static void run(void)
 {
     struct epoll_event events[EVENTS];
     for (;;) {
-        int count = epoll_wait(server.epoll, events, EVENTS,
-                               server.accepting ? -1 : RETRY_MS);
+        int count = epoll_wait(server.epoll, events, EVENTS, timeout_ms());
         if (count == -1 && errno != EINTR)
             err(1, "epoll_wait");
-        if (count == 0)
+        if (!server.accepting && now_ns() >= server.retry_at)
             start_accepting();
         for (int i = 0; i < count; i++) {
             struct connection *connection = events[i].data.ptr;

@@ -1,6 +1,7 @@
 /* What is special to epoll_echo. The shared tests are in echo_tests.c. */
 #include "echo_test.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -25,15 +26,20 @@ TEST(test_30_one_thread_serves_all)
     echo_end(server);
 }
 
+/* The first writes are short: what is left must be held. From the 41st on a
+ * write takes what was read, so that one which is interrupted comes right
+ * behind its read, also where the first of them meet the log. Then the faults
+ * stop: what a server writes to itself is not meant. */
 TEST(test_31_short_and_interrupted_calls_lose_nothing)
 {
     struct echo *server = echo_start_with_faults(
-        "read:short=3:when=1..15,recv:short=3:when=1..15,"
-        "write:short=1:when=1..100,send:short=1:when=1..100,"
-        "read:error=EINTR:when=2,recv:error=EINTR:when=2,"
-        "write:error=EINTR:when=2,send:error=EINTR:when=2,"
-        "write:error=EINTR:when=90,send:error=EINTR:when=90,"
-        "epoll_wait:error=EINTR:when=2");
+        "read:short=3:when=1..45,recv:short=3:when=1..45,"
+        "read:error=EINTR:when=2..3,recv:error=EINTR:when=2..3,"
+        "write:short=1:when=1..40,send:short=1:when=1..40,"
+        "write:error=EINTR:when=1..2,send:error=EINTR:when=1..2,"
+        "write:error=EINTR:when=50..51,send:error=EINTR:when=50..51,"
+        "write:error=EINTR:when=60..62,send:error=EINTR:when=60..62,"
+        "epoll_wait:error=EINTR:when=2..3");
     int fd = echo_connect(server);
     echo_round_trip(fd, "Nothing of this sentence is lost, and nothing of it "
                         "comes twice. It is long enough for all the faults, "
@@ -149,4 +155,28 @@ TEST(test_36_five_thousand_clients_at_once, .limit_ms = 4000)
         echo_reset(fds[i]);
     echo_end(server);
     free(fds);
+}
+
+/* No connection ends: the descriptors become free elsewhere. Meanwhile a client
+ * talks, so that the server is never long without an event. */
+TEST(test_37_a_shortage_ends_while_a_client_talks)
+{
+    struct echo *server = echo_start();
+    echo_limit_descriptors(server, 1);
+    int talking = echo_connect(server);
+    echo_round_trip(talking, "hello");
+    int late = echo_connect(server); /* in the queue of the listener */
+    client_send(late, "and I?");
+    echo_expect_asleep(server);
+    echo_round_trip(talking, "those that are open go on");
+    echo_limit_descriptors(server, 20);
+    struct pollfd answer = {.fd = late, .events = POLLIN};
+    while (poll(&answer, 1, 0) == 0)
+        echo_round_trip(talking, "still talking");
+    int new = echo_connect(server);
+    echo_round_trip(new, "and I, too?");
+    close(new);
+    close(late);
+    close(talking);
+    echo_end(server);
 }

@@ -3,6 +3,7 @@
 #include "timing.h"
 
 #include <liburing.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -248,5 +249,29 @@ TEST(test_38_after_a_shortage_every_client_has_its_name)
     }
     for (int i = 0; i < CLIENTS; i++)
         echo_reset(fds[i]);
+    echo_end(server);
+}
+
+/* No connection ends: the descriptors become free elsewhere. Meanwhile a client
+ * talks, so that the server is never long without an event. */
+TEST(test_39_a_shortage_ends_while_a_client_talks)
+{
+    struct echo *server = echo_start();
+    echo_limit_descriptors(server, 1);
+    int talking = echo_connect(server);
+    echo_round_trip(talking, "hello");
+    int late = echo_connect(server); /* in the queue of the listener */
+    client_send(late, "and I?");
+    echo_expect_asleep(server);
+    echo_round_trip(talking, "those that are open go on");
+    echo_limit_descriptors(server, 20);
+    struct pollfd answer = {.fd = late, .events = POLLIN};
+    while (poll(&answer, 1, 0) == 0)
+        echo_round_trip(talking, "still talking");
+    int new = echo_connect(server);
+    echo_round_trip(new, "and I, too?");
+    close(new);
+    close(late);
+    close(talking);
     echo_end(server);
 }
