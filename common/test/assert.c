@@ -195,6 +195,12 @@ void test_contains(struct test_place place, const void *bytes, size_t len,
         show(bytes, len, 0, 200, &column));
 }
 
+void test_string_contains(struct test_place place, const char *string,
+                          const char *needle, bool wanted)
+{
+    test_contains(place, string, strlen(string), needle, wanted);
+}
+
 static char *errno_text(int error)
 {
     if (error == 0)

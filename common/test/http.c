@@ -198,3 +198,15 @@ void test_status(struct test_place place, struct http_reply reply, int expected)
         test_fail(place, "expected: status %d\nactual:   status %d\n%s%.200s",
                   expected, reply.status, reply.head, reply.body);
 }
+
+void test_body(struct test_place place, struct http_reply reply,
+               const char *expected)
+{
+    test_bytes(place, reply.body, reply.body_len, expected, strlen(expected));
+}
+
+void test_header(struct test_place place, struct http_reply reply,
+                 const char *name, const char *expected)
+{
+    test_string(place, http_header(reply, name), "==", expected);
+}

@@ -59,15 +59,17 @@ const char *http_header(struct http_reply reply, const char *name);
 
 #define assert_status(reply, expected) \
     test_status(TEST_PLACE(#reply), reply, expected)
-#define assert_body(reply, expected)                                   \
-    test_bytes(TEST_PLACE(#reply ".body"), reply.body, reply.body_len, \
-               expected, strlen(expected))
+#define assert_body(reply, expected) \
+    test_body(TEST_PLACE(#reply ".body"), reply, expected)
 /* NULL: the header must not be there. */
-#define assert_header(reply, name, expected)                            \
-    test_string(TEST_PLACE(#reply ": " name), http_header(reply, name), \
-                "==", expected)
+#define assert_header(reply, name, expected) \
+    test_header(TEST_PLACE(#reply ": " name), reply, name, expected)
 
 void test_status(struct test_place place, struct http_reply reply,
                  int expected);
+void test_body(struct test_place place, struct http_reply reply,
+               const char *expected);
+void test_header(struct test_place place, struct http_reply reply,
+                 const char *name, const char *expected);
 
 #endif

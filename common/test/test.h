@@ -100,6 +100,8 @@ void test_fails(struct test_place place, bool failed, intmax_t returned,
                 int error, int expected_error);
 void test_contains(struct test_place place, const void *bytes, size_t len,
                    const char *needle, bool wanted);
+void test_string_contains(struct test_place place, const char *string,
+                          const char *needle, bool wanted);
 
 /* Ends the test as failed; the text may have several lines. */
 _Noreturn void test_fail(struct test_place place, const char *format, ...)
@@ -176,9 +178,9 @@ void test_need_ptrace(void);
     test_bytes(TEST_PLACE(#actual), actual, len, expected, len)
 
 #define assert_contains(string, needle) \
-    test_contains(TEST_PLACE(#string), string, strlen(string), needle, true)
+    test_string_contains(TEST_PLACE(#string), string, needle, true)
 #define assert_not_contains(string, needle) \
-    test_contains(TEST_PLACE(#string), string, strlen(string), needle, false)
+    test_string_contains(TEST_PLACE(#string), string, needle, false)
 
 /* The call returns 0; a failure shows errno. */
 #define assert_success(call)                                   \

@@ -147,6 +147,7 @@ static int copy_file(const char *from, const char *to, mode_t mode)
     return bytes ? write_new(to, bytes, len, mode & 0777) : -1;
 }
 
+/* As a link, unless what it leads to cannot be reached from the copy. */
 static int copy_link(const char *from, const char *to)
 {
     char target[4096];
@@ -157,7 +158,11 @@ static int copy_link(const char *from, const char *to)
     /* A copy over an earlier one. */
     if (unlink(to) < 0 && errno != ENOENT)
         return -1;
-    return symlink(target, to);
+    if (symlink(target, to) < 0)
+        return -1;
+    if (access(to, F_OK) == 0 || access(from, R_OK) < 0)
+        return 0;
+    return unlink(to) < 0 ? -1 : copy_file(from, to, 0666);
 }
 
 static bool is_among(const char *name, const char *const names[])
