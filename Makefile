@@ -88,7 +88,7 @@ PAGES := $(wildcard README.md .github/CONTRIBUTING.md chapter_*/*.md \
 	chapter_*/*/theory.md)
 PAGE_RESULTS := $(foreach p,$(PAGES),$R/$(subst /,-,$p).result)
 TOOL_RESULTS := $R/judge.result $R/course.result $R/library.result \
-	$R/setup.result $R/lint.result $R/clangd.result
+	$R/setup.result $R/lint.result $R/clangd.result $R/fuzz.result
 RESULTS := $(TOOL_RESULTS) $(LAB_RESULTS) $(PAGE_RESULTS)
 
 checked: $(RESULTS)
@@ -120,13 +120,18 @@ $R/course.result: $(wildcard tools/course/tests/*) $(HARNESS) | shared
 $R/library.result: $(HARNESS) $(call FILES,tools/library_tests) | shared
 	@mkdir -p $R
 	@tools/library_tests/run > $@ 2>&1 || :
+$R/fuzz.result: $(wildcard common/http*.[ch] common/fuzz/* \
+		common/fuzz/corpus/*) | shared
+	@mkdir -p $R
+	@CC='$(CC)' common/fuzz/run > $@ 2>&1 || :
 $R/setup.result: tools/setup tools/packages | shared
 	@mkdir -p $R
 	@tools/tests/setup > $@ 2>&1 || :
 $R/lint.result: $(HARNESS) $(wildcard tools/* tools/*/tests/run .ci/run) | shared
 	@mkdir -p $R
 	@tools/lint tools $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
-		common/*.[ch] common/test/*.[ch] tools/* tools/*/tests/run .ci/run) \
+		common/*.[ch] common/test/*.[ch] common/fuzz/*.c common/fuzz/run \
+		tools/* tools/*/tests/run .ci/run) \
 		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) > $@ 2>&1 || :
 $R/clangd.result: .clangd tools/tests/clangd common/lab.mk \
 		$(wildcard $(addsuffix /problem/*.c,$(LABS)) \
