@@ -6,7 +6,7 @@
  * .undo/N holds what was in src/, N counting up. A command that is killed
  * halfway leaves src/ missing at worst; `course undo` finds it again.
  */
-#include "process.h"
+#include "difference.h"
 #include "progress.h"
 #include "verbs.h"
 
@@ -88,35 +88,24 @@ int undo_verb(int argc, char **argv)
     return STATUS_PASS;
 }
 
-static const char *colour_of_line(const char *line)
+/* One hunk of it, counted from 1, or all. */
+static int print_difference(const struct lab *lab, const char *hunk)
 {
-    if (starts_with(line, "---") || starts_with(line, "+++"))
-        return colour(DIM);
-    return *line == '-'   ? colour(RED)
-           : *line == '+' ? colour(GREEN)
-           : *line == '@' ? colour(CYAN)
-                          : "";
-}
-
-static int print_difference(const struct lab *lab)
-{
-    static const char *const command[] = {"diff", "-ru", "src", "solution",
-                                          NULL};
-    int status;
-    char *all = process_output(lab->path, command, &status);
-    if (status > 1)
-        return status == 127 ? STATUS_MISSING : STATUS_FAIL;
-    if (status == 0) {
+    char *difference = difference_read(lab);
+    if (!*difference) {
         printf("%s: src/ and solution/ are the same.\n", lab->name);
         return STATUS_PASS;
     }
     printf("Lines with - are yours (src/), lines with + the reference's "
            "(solution/).\n\n");
-    struct lines lines = text_lines(all);
-    for (size_t i = 0; i < lines.count; i++) {
-        const char *start = colour_of_line(lines.line[i]);
-        printf("%s%s%s\n", start, lines.line[i], *start ? PLAIN : "");
+    if (!hunk) {
+        difference_print(difference);
+        return STATUS_PASS;
     }
+    struct names hunks = difference_hunks(difference);
+    size_t number = (strtoul(hunk, NULL, 10) - 1) % hunks.count;
+    printf("difference %zu of %zu\n", number + 1, hunks.count);
+    difference_print(hunks.name[number]);
     return STATUS_PASS;
 }
 
@@ -126,8 +115,9 @@ int compare_verb(int argc, char **argv)
     bool sure = argc > 2 && !strcmp(argv[2], "--sure");
     if (argc > 2 && !sure)
         usage_of("compare");
-    if (sure || progress_passed(&lab))
-        return print_difference(&lab);
+    struct progress progress = progress_read();
+    if (sure || progress_passed(&progress, &lab))
+        return print_difference(&lab, argc > 3 ? argv[3] : NULL);
     printf("%s has not passed yet, and this shows its solution.\n"
            "A hint instead: make hint. If you are sure: make compare SURE=1\n",
            lab.name);
