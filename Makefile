@@ -15,7 +15,7 @@ ifeq (,$(SETUP_FIRST)$(filter help,$(or $(MAKECMDGOALS),help)))
 include common/shared.mk
 endif
 
-LABS := $(sort $(wildcard chapter_*/*/lab_*))
+LABS := $(sort $(patsubst %/Makefile,%,$(wildcard chapter_*/*/lab_*/Makefile)))
 EXACT := $(strip $(foreach l,$(LABS),$(if $(filter $(LAB),$(notdir $l)),$l)))
 MATCHES := $(or $(EXACT),$(strip $(foreach l,$(LABS),$(if \
 	$(findstring $(LAB),$(notdir $l)),$l))))

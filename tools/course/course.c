@@ -42,13 +42,21 @@ const char *course_root(void)
     return root;
 }
 
+const char *page_in(const char *folder, const char *name)
+{
+    const char *path = text("%s/%s", folder, name);
+    return file_exists(path) ? path_shown(path) : NULL;
+}
+
 static void add_topic(struct chapter *chapter, const char *topic)
 {
     struct names names = folder_names(topic);
     size_t labs_before = chapter->lab_count;
     for (size_t i = 0; i < names.count; i++) {
         char *path = text("%s/%s", topic, names.name[i]);
-        if (!starts_with(names.name[i], "lab_") || !is_folder(path))
+        /* A lab that left the course may leave a folder with src/ behind. */
+        if (!starts_with(names.name[i], "lab_") ||
+            !file_exists(text("%s/Makefile", path)))
             continue;
         chapter->labs =
             grow(chapter->labs, chapter->lab_count, sizeof *chapter->labs);
@@ -75,12 +83,6 @@ struct course course_read(void)
             add_topic(chapter, text("%s/%s", folder, topics.name[t]));
     }
     return course;
-}
-
-const char *page_in(const char *folder, const char *name)
-{
-    const char *path = text("%s/%s", folder, name);
-    return file_exists(path) ? path_shown(path) : NULL;
 }
 
 static void add_item(const char ***items, size_t *count, const char *item)

@@ -35,6 +35,8 @@ static const struct verb {
      reset_verb},
     {"undo", "LAB", "takes the last reset or undo back", 1, 1, undo_verb},
     {"watch", "[LAB]", "tests a lab at each save in it", 0, 1, watch_verb},
+    {"update", "", "a newer course, from where this one was cloned", 0, 0,
+     update_verb},
     {"mistake", "LAB FILE FOLDER",
      "writes the wrong solution, prints its test and mode", 3, 3, mistake_verb},
     {"verdicts",

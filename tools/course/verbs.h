@@ -17,6 +17,7 @@ int compare_verb(int argc, char **argv);
 int reset_verb(int argc, char **argv);
 int undo_verb(int argc, char **argv);
 int watch_verb(int argc, char **argv);
+int update_verb(int argc, char **argv);
 int mistake_verb(int argc, char **argv);
 int verdicts_verb(int argc, char **argv);
 int static_verb(int argc, char **argv);
