@@ -1,9 +1,9 @@
 /*
  * update.c - `course update`: the newer course, with all of the learner's work.
  *
- * The newer state is put together in a folder of its own, .build/update: their
+ * The newer state is put together in a clone of its own, .build/update: their
  * files, and for each lab that the learner has touched the src/ that is here.
- * Only then this folder goes there, by a git merge that refuses rather than
+ * Only then this one goes there, by a git merge that refuses rather than
  * overwrite a file with changes. Afterwards, where a skeleton has changed, the
  * change is offered to the learner's src/.
  */
@@ -41,8 +41,15 @@ static int git_does(const char *folder, const char *const command[])
     return status;
 }
 
-/* The branch that newer states come from, "origin/main"; NULL when there is
- * none, which has been said. */
+/* "origin/main" for "refs/remotes/origin/main" */
+static const char *name_of(const char *source)
+{
+    static const char start[] = "refs/remotes/";
+    return starts_with(source, start) ? source + strlen(start) : source;
+}
+
+/* The branch that newer states come from, "refs/remotes/origin/main"; NULL when
+ * there is none, which has been said. */
 static const char *find_source(const char *root)
 {
     const char *top = git_says(root, GIT("rev-parse", "--show-toplevel"));
@@ -52,8 +59,8 @@ static const char *find_source(const char *root)
     }
     const char *branch = git_says(root, GIT("symbolic-ref", "-q", "HEAD"));
     const char *source =
-        branch ? git_says(root, GIT("for-each-ref",
-                                    "--format=%(upstream:short)", branch))
+        branch ? git_says(root,
+                          GIT("for-each-ref", "--format=%(upstream)", branch))
                : NULL;
     if (!source || !*source)
         source = git_says(root, GIT("rev-parse", "-q", "--verify",
@@ -67,9 +74,9 @@ static const char *find_source(const char *root)
 }
 
 /* A commit needs a name, and the learner may never have told git one. */
-static void set_identity(const char *root)
+static void set_identity(const char *folder)
 {
-    if (git_says(root, GIT("config", "user.email")))
+    if (git_says(folder, GIT("config", "user.email")))
         return;
     setenv("GIT_AUTHOR_NAME", "learner", 0);
     setenv("GIT_AUTHOR_EMAIL", "learner@localhost", 0);
@@ -130,10 +137,15 @@ static const char *put_together(const char *root, const char *folder,
                                 const struct course *course, const char *source)
 {
     const char *old = git_says(root, GIT("rev-parse", "HEAD"));
-    if (!old || git_does(root, GIT("worktree", "add", "-ffq", "--detach",
-                                   folder, "HEAD")) != 0)
+    if (!old ||
+        git_does(root, GIT("clone", "-q", "--shared", "--no-checkout", root,
+                           folder)) != 0 ||
+        git_does(folder, GIT("fetch", "-q", root, source)) != 0 ||
+        git_does(folder, GIT("checkout", "-q", "--detach", old)) != 0)
         return NULL;
-    int merged = git_does(folder, GIT("merge", "-q", "--no-commit", source));
+    set_identity(folder);
+    int merged =
+        git_does(folder, GIT("merge", "-q", "--no-commit", "FETCH_HEAD"));
     if (merged > 1 || !put_back(folder, touched_src(root, course), old))
         return NULL;
     const char *conflicts =
@@ -142,7 +154,7 @@ static const char *put_together(const char *root, const char *folder,
         printf("Changed here, and in the newer course as well:\n%s\n"
                "Nothing has been done. To settle it by hand: git commit -a, "
                "then git merge %s\n",
-               conflicts ? conflicts : "", source);
+               conflicts ? conflicts : "", name_of(source));
         return NULL;
     }
     bool merging =
@@ -182,20 +194,18 @@ static int go_there(const char *root, const struct course *course,
 {
     const char *folder = text("%s/.build/update", root);
     const char *old = git_says(root, GIT("rev-parse", "HEAD"));
-    /* What a killed update has left (-ff below: also if git has locked it). */
-    tree_remove(folder);
-    git_does(root, GIT("worktree", "prune"));
+    tree_remove(folder); /* left by an update that was killed */
     const char *newer = put_together(root, folder, course, source);
     int status = STATUS_FAIL;
     if (newer) {
         keep_problems(course, folder);
-        if (git_does(root, GIT("merge", "-q", "--ff-only", newer)) == 0)
+        if (git_does(root, GIT("fetch", "-q", folder, "HEAD")) == 0 &&
+            git_does(root, GIT("merge", "-q", "--ff-only", newer)) == 0)
             status = STATUS_PASS;
         else
             printf("Nothing has been done.\n");
     }
     tree_remove(folder);
-    git_does(root, GIT("worktree", "prune"));
     if (status == STATUS_PASS)
         printf("The course is up to date now. What is new:\n%s\n",
                git_says(root, GIT("log", "--no-merges", "--format=    %s",
@@ -335,7 +345,6 @@ int update_verb(int argc, char **argv)
     const char *source = find_source(root);
     if (!source)
         return STATUS_FAIL;
-    set_identity(root);
     int status = STATUS_PASS;
     struct course course = course_read();
     if (git_does(root, GIT("fetch", "-q")) != 0)
