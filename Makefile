@@ -64,6 +64,8 @@ $(OF_COURSE): $(COURSE)
 	@$(COURSE) $@ $(if $(ARGUMENT),'$(ARGUMENT)')
 endif
 man:
+	@command -v man >/dev/null || \
+		{ echo 'man is not installed: tools/course/course.7' >&2; exit 4; }
 	@man -l tools/course/course.7
 
 ifneq (,$(filter $(IN_LAB) watch,$(MAKECMDGOALS)))
@@ -125,7 +127,8 @@ $R/judge.result: $(wildcard tools/judge/tests/* tools/judge/tests/*/* \
 		tools/judge/tests/*/*/* tools/judge/tests/*/*/*/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/judge/tests/run > $@ 2>&1 || :
-$R/course.result: $(wildcard tools/course/tests/*) $(HARNESS) | shared
+$R/course.result: $(wildcard tools/course/tests/* tools/course/course.7 \
+		tools/completion/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/course/tests/run > $@ 2>&1 || :
 $R/library.result: $(HARNESS) $(call FILES,tools/library_tests) | shared

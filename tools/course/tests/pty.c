@@ -11,7 +11,7 @@
  *     see TEXT        waits until the program prints the text; the next step
  *                     looks behind it
  *     unseen TEXT     since the last "see" the text was not printed
- *     keys TEXT       types it; \n, \e and \cX (Ctrl) are keys
+ *     keys TEXT       types it; \n, \t, \e and \cX (Ctrl) are keys
  *     size ROWS COLS  makes the window another size
  *     do COMMAND      runs it in a shell
  *     signal NUMBER   sends it to the program
@@ -166,7 +166,8 @@ static void type(const char *keys)
             key = (char)(keys[2] & 0x1f);
             keys += 2;
         } else if (key == '\\') {
-            key = *++keys == 'n' ? '\n' : '\033';
+            keys++;
+            key = *keys == 'n' ? '\n' : *keys == 't' ? '\t' : '\033';
         }
         if (write(master, &key, 1) != 1)
             warn("key");
