@@ -94,31 +94,37 @@ struct lines text_lines(char *all)
     return lines;
 }
 
-/* Columns of a word: bytes that begin a character, asterisks left out. */
+/* The paragraph without the asterisks of **bold** words; in `code` they stay.
+ */
+static char *without_bold(const char *paragraph)
+{
+    char *result = text("%s", paragraph), *to = result;
+    bool code = false;
+    for (; *paragraph; paragraph++) {
+        code ^= *paragraph == '`';
+        if (!code && starts_with(paragraph, "**"))
+            paragraph++;
+        else
+            *to++ = *paragraph;
+    }
+    *to = '\0';
+    return result;
+}
+
+/* Columns of a word: bytes that begin a character. */
 static int word_width(const char *word, size_t len)
 {
     int width = 0;
     for (size_t i = 0; i < len; i++)
-        width += ((unsigned char)word[i] & 0xc0) != 0x80 &&
-                 strncmp(word + i, "**", 2) != 0 &&
-                 !(i > 0 && !strncmp(word + i - 1, "**", 2));
+        width += ((unsigned char)word[i] & 0xc0) != 0x80;
     return width;
-}
-
-static void print_word(const char *word, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (i + 1 < len && word[i] == '*' && word[i + 1] == '*')
-            i++;
-        else
-            putchar(word[i]);
-    }
 }
 
 void print_wrapped(const char *paragraph, int indent)
 {
     enum { COLUMNS = 78 };
     int column = 0;
+    paragraph = without_bold(paragraph);
     while (*(paragraph += strspn(paragraph, " \n"))) {
         size_t len = strcspn(paragraph, " \n");
         int width = word_width(paragraph, len);
@@ -129,7 +135,7 @@ void print_wrapped(const char *paragraph, int indent)
             putchar(' ');
             column++;
         }
-        print_word(paragraph, len);
+        printf("%.*s", (int)len, paragraph);
         column += width;
         paragraph += len;
     }

@@ -44,8 +44,8 @@ struct lines {
 /* Cuts the text at its newlines, in place. */
 struct lines text_lines(char *all);
 
-/* Prints a paragraph of Markdown in lines of at most 78 columns, without its
- * asterisks; all lines but the first are indented. */
+/* Prints a paragraph of Markdown in lines of at most 78 columns, without the
+ * asterisks of what is bold; all lines but the first are indented. */
 void print_wrapped(const char *paragraph, int indent);
 
 bool starts_with(const char *string, const char *prefix);
