@@ -27,6 +27,7 @@
 
 enum {
     STOP_MS = 1000,      /* from SIGTERM to SIGKILL */
+    LAST_READS = 16,     /* a pipe's 64 KiB, by 4096 */
     SAID_LIMIT = 1 << 20 /* of what make says; more is left out */
 };
 
@@ -49,6 +50,9 @@ struct watch {
     size_t hunk;   /* the difference shown last, from 1 */
     bool over;
 };
+
+/* This program, whatever stands at its path by now. */
+static const char self[] = "/proc/self/exe";
 
 static const char help[] =
     "A save in a lab's src/ runs that lab's tests.\n"
@@ -173,9 +177,10 @@ static void end_run(struct watch *watch)
     if (!watch->run || waitpid(watch->run, NULL, WNOHANG) == 0)
         return;
     watch->run = 0;
-    /* What is still in the pipe are its last words. */
-    while (watch->output >= 0 && has_come(watch->output))
-        if (!take_output(watch))
+    /* What is still in the pipe are its last words. No more than that: it may
+     * have left somebody behind who writes for ever. */
+    for (int i = 0; i < LAST_READS && watch->output >= 0; i++)
+        if (!has_come(watch->output) || !take_output(watch))
             break;
     close_output(watch);
     if (!watch->screen)
@@ -219,13 +224,11 @@ static char *said_by(const char *const command[])
     return said ? trim_end(said) : text("%s: %m", command[1]);
 }
 
-/* This program, whatever stands at its path by now. */
-static const char self[] = "/proc/self/exe";
-
-static void show(struct watch *watch, const char *verb, bool alone)
+static void show_hint(struct watch *watch)
 {
-    const char *const command[] = {self, verb, current_lab(watch)->path, NULL};
-    set_note(watch, said_by(command), alone);
+    const char *const command[] = {self, "hint", current_lab(watch)->path,
+                                   NULL};
+    set_note(watch, said_by(command), false);
 }
 
 static void show_list(struct watch *watch)
@@ -299,7 +302,7 @@ static void press(struct watch *watch, char key)
         start_run(watch);
         break;
     case 'h':
-        show(watch, "hint", false);
+        show_hint(watch);
         break;
     case 'n':
         next(watch);
