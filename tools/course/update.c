@@ -64,7 +64,7 @@ static const char *find_source(const char *root)
                : NULL;
     if (!source || !*source)
         source = git_says(root, GIT("rev-parse", "-q", "--verify",
-                                    "--abbrev-ref", "origin/HEAD"));
+                                    "--symbolic-full-name", "origin/HEAD"));
     if (!source || !*source) {
         warnx("this branch follows none of a remote: git branch "
               "--set-upstream-to=origin/main");
