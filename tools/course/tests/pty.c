@@ -35,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LIMIT_MS = 20000, TICK_MS = 5, ROOM = 1 << 20 };
+enum { LIMIT_MS = 60000, TICK_MS = 5, ROOM = 1 << 20 };
 
 static int master = -1, slave = -1;
 static pid_t program;
@@ -167,7 +167,11 @@ static void type(const char *keys)
             keys += 2;
         } else if (key == '\\') {
             keys++;
-            key = *keys == 'n' ? '\n' : *keys == 't' ? '\t' : '\033';
+            key = '\033';
+            if (*keys == 'n')
+                key = '\n';
+            else if (*keys == 't')
+                key = '\t';
         }
         if (write(master, &key, 1) != 1)
             warn("key");
