@@ -15,22 +15,27 @@ ifeq (,$(SETUP_FIRST)$(filter help,$(or $(MAKECMDGOALS),help)))
 include common/shared.mk
 endif
 
-LABS := $(sort $(wildcard chapter_*/*/lab_*))
+LABS := $(sort $(patsubst %/Makefile,%,$(wildcard chapter_*/*/lab_*/Makefile)))
 EXACT := $(strip $(foreach l,$(LABS),$(if $(filter $(LAB),$(notdir $l)),$l)))
 MATCHES := $(or $(EXACT),$(strip $(foreach l,$(LABS),$(if \
 	$(findstring $(LAB),$(notdir $l)),$l))))
 
-IN_LAB := program test solution run debug watch hint compare reset undo bench \
-	stress
-.PHONY: help start next progress check checked $(IN_LAB) FORCE
+IN_LAB := program test solution run debug hint compare reset undo bench stress
+OF_COURSE := next progress done undone quiz update
+.PHONY: help start check checked watch man $(OF_COURSE) $(IN_LAB) FORCE
 
 define HELP
 make start           set up this machine and begin (or go on)
 make check           set up this machine and prove the whole course
+make watch           test the lab that you save, at each save
 make next            the next lab to do
 make progress        chapters, topics and labs, and how far you are
-make test LAB=cat    in a lab: test, run, debug, watch, hint, compare, reset,
-                     undo, solution, bench, stress; `make help` there says more
+make done ITEM="os memory"   tick a theory page or a checkpoint; make undone
+make quiz            a chapter's questions; CHAPTER=os for another one
+make update          a newer course; your work stays
+make man             all of this at length
+make test LAB=cat    in a lab: test, run, debug, hint, compare, reset, undo,
+                     solution, bench, stress; `make help` there says more
 make stress          every solution's tests a hundred times, on a busy machine
 make compile_commands.json    for editors: how each file is compiled
 endef
@@ -47,17 +52,25 @@ check:
 	@$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(getconf \
 		_NPROCESSORS_ONLN)) checked
 
-ifneq (,$(filter started next progress,$(MAKECMDGOALS)))
+ifneq (,$(filter started watch $(OF_COURSE),$(MAKECMDGOALS)))
 .PHONY: started
 started: shared compile_commands.json
 	@$(COURSE) start
-next progress: $(COURSE)
-	@$(COURSE) $@
+watch: $(COURSE)
+	@$(COURSE) watch $(if $(LAB),$(MATCHES))
+done undone: ARGUMENT = $(or $(ITEM),-)
+quiz: ARGUMENT = $(CHAPTER)
+$(OF_COURSE): $(COURSE)
+	@$(COURSE) $@ $(if $(ARGUMENT),'$(ARGUMENT)')
 endif
+man:
+	@command -v man >/dev/null || \
+		{ echo 'man is not installed: tools/course/course.7' >&2; exit 4; }
+	@man -l tools/course/course.7
 
-ifneq (,$(filter $(IN_LAB),$(MAKECMDGOALS)))
+ifneq (,$(filter $(IN_LAB) watch,$(MAKECMDGOALS)))
 ifeq (,$(LAB))
-ifeq (,$(filter stress,$(MAKECMDGOALS)))
+ifeq (,$(filter stress watch,$(MAKECMDGOALS)))
 $(error say which lab: make $(MAKECMDGOALS) LAB=mini_cat)
 endif
 MATCHES := $(LABS)
@@ -114,7 +127,8 @@ $R/judge.result: $(wildcard tools/judge/tests/* tools/judge/tests/*/* \
 		tools/judge/tests/*/*/* tools/judge/tests/*/*/*/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/judge/tests/run > $@ 2>&1 || :
-$R/course.result: $(wildcard tools/course/tests/*) $(HARNESS) | shared
+$R/course.result: $(wildcard tools/course/tests/* tools/course/course.7 \
+		tools/completion/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/course/tests/run > $@ 2>&1 || :
 $R/library.result: $(HARNESS) $(call FILES,tools/library_tests) | shared
@@ -127,11 +141,12 @@ $R/fuzz.result: $(wildcard common/http*.[ch] common/fuzz/* \
 $R/setup.result: tools/setup tools/packages | shared
 	@mkdir -p $R
 	@tools/tests/setup > $@ 2>&1 || :
-$R/lint.result: $(HARNESS) $(wildcard tools/* tools/*/tests/run .ci/run) | shared
+LINTED := $(wildcard tools/judge/*.[ch] tools/course/*.[ch] common/*.[ch] \
+	common/test/*.[ch] common/fuzz/*.c common/fuzz/run tools/* \
+	tools/*/tests/run tools/course/tests/* .ci/run)
+$R/lint.result: $(HARNESS) $(LINTED) | shared
 	@mkdir -p $R
-	@tools/lint tools $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
-		common/*.[ch] common/test/*.[ch] common/fuzz/*.c common/fuzz/run \
-		tools/* tools/*/tests/run .ci/run) \
+	@tools/lint tools $(LINTED) \
 		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) > $@ 2>&1 || :
 $R/clangd.result: .clangd tools/tests/clangd common/lab.mk \
 		$(wildcard $(addsuffix /problem/*.c,$(LABS)) \

@@ -178,8 +178,8 @@ comma := ,
 
 test: built $(COURSE)
 	@$(RUN_JUDGE) --prefix '$(PREFIX)' --again '$(AGAIN)' \
-		--note '$(strip $(NOTE))'
-	@$(if $(filter src,$(SRC)),$(if $(TEST),,$(COURSE) passed .))
+		--note '$(strip $(NOTE))'$(if $(filter src,$(SRC)),$(if $(TEST),,; \
+	status=$$?; $(COURSE) tested . $$status; exit $$status))
 
 solution:
 	@$(MAKE) test SRC=solution
@@ -277,8 +277,6 @@ story = || sed 's/^/    /' $1/log >> $@
 prebuilt: $T/list $(if $(PKG_MISSING),,$(foreach m,$(filter $(MODES_HERE), \
 	$(ALL_MODES)),$T/$m/wanted $(call given,$m)) $(call given,fast))
 $(RESULTS): | prebuilt
-
-$R/%.result: export COURSE_QUIET = 1
 
 $R/static.result: $(COURSE) README.md hints.md $(MISTAKES) $(TEST_SOURCES) \
 		$(wildcard problem/*.c $(if $(CI),src/*.c))
