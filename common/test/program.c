@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    MOST_ARGUMENTS = 64,
+    MOST_ARGUMENTS = 256,
     DEFAULT_OUTPUT_LIMIT = 16 * 1024 * 1024,
     CRASH_TAIL = 2000, /* bytes of stderr shown with a crash */
 };
@@ -74,8 +74,12 @@ static int build_argv(const char **argv, const struct run_options *options,
         argv[n++] = options->under[i];
     int program = n;
     argv[n++] = options->program ? options->program : harness.program;
-    for (int i = 0; args[i] && n < MOST_ARGUMENTS; i++)
+    for (int i = 0; args[i]; i++) {
+        if (i == MOST_ARGUMENTS)
+            harness_end(PAGE_FAULT, (struct test_place){0},
+                        "more than %d arguments", MOST_ARGUMENTS);
         argv[n++] = args[i];
+    }
     argv[n] = NULL;
     return program;
 }
