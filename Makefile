@@ -22,7 +22,7 @@ MATCHES := $(or $(EXACT),$(strip $(foreach l,$(LABS),$(if \
 
 IN_LAB := program test solution run debug watch hint compare reset undo bench \
 	stress
-.PHONY: help start next progress check checked $(IN_LAB) FORCE
+.PHONY: help start next progress check checked grade $(IN_LAB) FORCE
 
 define HELP
 make start           set up this machine and begin (or go on)
@@ -31,6 +31,7 @@ make next            the next lab to do
 make progress        chapters, topics and labs, and how far you are
 make test LAB=cat    in a lab: test, run, debug, watch, hint, compare, reset,
                      undo, solution, bench, stress; `make help` there says more
+make grade SUBMISSIONS=dir    a class: what each folder's owner has passed
 make stress          every solution's tests a hundred times, on a busy machine
 make compile_commands.json    for editors: how each file is compiled
 endef
@@ -54,6 +55,15 @@ started: shared compile_commands.json
 next progress: $(COURSE)
 	@$(COURSE) $@
 endif
+
+# Grades the folders in SUBMISSIONS; OUT is where the results go, LABS which
+# labs (those that somebody has worked on), JOBS how many at a time.
+grade: $(GRADE) shared
+	@[ -n '$(SUBMISSIONS)' ] || { echo 'say whose work: make grade' \
+		'SUBMISSIONS=folder' >&2; exit 2; }
+	@$(GRADE) $(if $(OUT),--out '$(OUT)') $(if $(JOBS),--jobs $(JOBS)) $(if \
+		$(filter command,$(firstword $(origin LABS))),--labs '$(LABS)') $(if \
+		$(filter 1 yes,$(UNSAFE)),--unsafe) '$(SUBMISSIONS)'
 
 ifneq (,$(filter $(IN_LAB),$(MAKECMDGOALS)))
 ifeq (,$(LAB))

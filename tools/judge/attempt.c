@@ -314,6 +314,7 @@ static int prepare(struct attempt *attempt)
         return -1;
     attempt->nonce |= 1; /* never the 0 of an empty page */
     attempt->page->nonce = attempt->nonce;
+    attempt->page->canary = attempt->canary;
     attempt->output = malloc(OUTPUT_LIMIT + 1);
     return attempt->output ? 0 : -1;
 }

@@ -1,0 +1,309 @@
+/*
+ * grade - grades a class: what each learner has handed in, lab by lab.
+ *
+ *     grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S] [--unsafe]
+ *           [--list | --units FILE [--from N] [--to N] | --collect] SUBMISSIONS
+ *
+ * --list prints the units of work, "LEARNER LAB" on a line, and grades none.
+ * --units grades those that are named in such a file, from line N to line N,
+ * and writes no reports. --collect writes the reports from what is there. So
+ * several machines that share the folders may grade one class.
+ *
+ * Exit status: 0 everything is graded, 1 something could not be, 2 wrong usage,
+ * 4 there is no sandbox or a library is missing, 130 interrupted.
+ */
+#include "grade.h"
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+    const char *labs, *units;
+    bool list, collect;
+    long from, to;
+} asked = {.from = 1, .to = 1000000000};
+
+static char folder[4096];
+
+static void remove_folder(void)
+{
+    if (*folder)
+        tree_remove(folder);
+}
+
+_Noreturn static void usage(void)
+{
+    fputs("usage: grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S]\n"
+          "             [--unsafe] [--list | --units FILE [--from N] [--to N] "
+          "|\n"
+          "             --collect] SUBMISSIONS\n",
+          stderr);
+    exit(STATUS_USAGE);
+}
+
+static long number(const char *word, long least, long most)
+{
+    char *end;
+    long value = strtol(word, &end, 10);
+    if (*end || !*word || value < least || value > most)
+        errx(STATUS_USAGE, "%s: a number from %ld to %ld is needed", word,
+             least, most);
+    return value;
+}
+
+static struct grading read_arguments(int argc, char **argv)
+{
+    enum { LABS = 1, UNITS, FROM, TO, LIST, COLLECT };
+    static const struct option options[] = {
+        {"out", required_argument, NULL, 'o'},
+        {"labs", required_argument, NULL, LABS},
+        {"jobs", required_argument, NULL, 'j'},
+        {"patience", required_argument, NULL, 'p'},
+        {"unsafe", no_argument, NULL, 'u'},
+        {"list", no_argument, NULL, LIST},
+        {"units", required_argument, NULL, UNITS},
+        {"from", required_argument, NULL, FROM},
+        {"to", required_argument, NULL, TO},
+        {"collect", no_argument, NULL, COLLECT},
+        {0}};
+    struct grading grading = {.slots = (int)sysconf(_SC_NPROCESSORS_ONLN),
+                              .patience_s = 60};
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            grading.out = optarg;
+            break;
+        case LABS:
+            asked.labs = optarg;
+            break;
+        case 'j':
+            grading.slots = (int)number(optarg, 1, MOST_SLOTS);
+            break;
+        case 'p':
+            grading.patience_s = (int)number(optarg, 1, 3600);
+            break;
+        case 'u':
+            unsafe = true;
+            break;
+        case LIST:
+            asked.list = true;
+            break;
+        case UNITS:
+            asked.units = optarg;
+            break;
+        case FROM:
+            asked.from = number(optarg, 1, asked.to);
+            break;
+        case TO:
+            asked.to = number(optarg, 1, asked.to);
+            break;
+        case COLLECT:
+            asked.collect = true;
+            break;
+        default:
+            usage();
+        }
+    }
+    if (optind + 1 != argc)
+        usage();
+    grading.submissions = realpath(argv[optind], NULL);
+    if (!grading.submissions || !is_folder(grading.submissions))
+        err(STATUS_USAGE, "%s", argv[optind]);
+    if (!grading.out || !*grading.out)
+        grading.out = text("%s.graded", grading.submissions);
+    if (grading.slots < 1 || grading.slots > MOST_SLOTS)
+        grading.slots = 1;
+    return grading;
+}
+
+/* Any unambiguous part of a lab's name, as at the root of the course. */
+static const struct lab *find_lab(const struct course *course, const char *word)
+{
+    const struct lab *found = NULL;
+    for (int c = 0; c < CHAPTER_COUNT; c++) {
+        const struct chapter *chapter = &course->chapters[c];
+        for (size_t i = 0; i < chapter->lab_count; i++) {
+            const struct lab *lab = &chapter->labs[i];
+            if (!strcmp(lab->name, word))
+                return lab;
+            if (!strstr(lab->name, word))
+                continue;
+            if (found)
+                errx(STATUS_USAGE, "%s may be %s or %s", word, found->name,
+                     lab->name);
+            found = lab;
+        }
+    }
+    if (!found)
+        errx(STATUS_USAGE, "no lab is called %s", word);
+    return found;
+}
+
+struct labs {
+    const struct lab **lab;
+    size_t count;
+};
+
+static void add_lab(struct labs *labs, const struct lab *lab)
+{
+    for (size_t i = 0; i < labs->count; i++)
+        if (labs->lab[i] == lab)
+            return;
+    labs->lab =
+        (const struct lab **)grow(labs->lab, labs->count, sizeof *labs->lab);
+    labs->lab[labs->count++] = lab;
+}
+
+static bool has_work(const struct grading *grading, struct learners learners,
+                     const struct lab *lab)
+{
+    struct work skeleton = work_of_course(lab, "problem");
+    for (size_t i = 0; i < learners.count; i++) {
+        struct work work =
+            work_read(grading->submissions, &learners.learner[i], lab);
+        if (work.refused || (work.count && !work_equal(&work, &skeleton)))
+            return true;
+    }
+    return false;
+}
+
+/* Those that were named, or else those on which somebody has worked. */
+static struct labs choose_labs(const struct grading *grading,
+                               struct learners learners)
+{
+    static struct course course;
+    struct labs labs = {0};
+    course = course_read();
+    char *rest, *words = text("%s", asked.labs ? asked.labs : "");
+    for (char *word = strtok_r(words, " ,", &rest); word;
+         word = strtok_r(NULL, " ,", &rest))
+        add_lab(&labs, find_lab(&course, word));
+    if (labs.count)
+        return labs;
+    for (int c = 0; c < CHAPTER_COUNT; c++) {
+        const struct chapter *chapter = &course.chapters[c];
+        for (size_t i = 0; i < chapter->lab_count; i++)
+            if (has_work(grading, learners, &chapter->labs[i]))
+                add_lab(&labs, &chapter->labs[i]);
+    }
+    return labs;
+}
+
+static void need_sandbox(void)
+{
+    const char *why = unsafe ? NULL : sandbox_missing(slot_uid(0));
+    if (!why)
+        return;
+    fprintf(stderr,
+            "There is no sandbox on this machine, so nothing is graded: what "
+            "learners hand\nin would run with your rights.\n    %s\n"
+            "It takes bubblewrap 0.8 or newer (tools/setup --how bubblewrap) "
+            "and a kernel that\ngives user namespaces. On a machine that has "
+            "nothing to lose: UNSAFE=1\n",
+            why);
+    exit(STATUS_MISSING);
+}
+
+static void make_folder(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    int len = snprintf(folder, sizeof folder, "%s/grade-XXXXXX",
+                       tmp && *tmp ? tmp : "/tmp");
+    if (len >= (int)sizeof folder || !mkdtemp(folder)) {
+        *folder = '\0';
+        err(1, "a temporary folder");
+    }
+    atexit(remove_folder);
+    /* Other users go through it to what is theirs, and see nothing else. */
+    if (chmod(folder, 0711) == -1)
+        err(1, "%s", folder);
+}
+
+/* What the reference skips nobody can pass; it has to pass the rest. */
+static const char *look_at_reference(const struct grading *grading,
+                                     struct kit_lab *lab)
+{
+    const struct unit unit = {.lab = lab};
+    json_t *result = unit_result(grading, &unit), *test;
+    size_t i;
+    if (!result)
+        return "the reference could not be graded";
+    const char *status = json_string_value(json_object_get(result, "status"));
+    if (status && strcmp(status, "graded") != 0)
+        return text("the reference: %s: %s", status,
+                    json_string_value(json_object_get(result, "reason")));
+    json_array_foreach(json_object_get(result, "tests"), i, test)
+    {
+        const char *name = json_string_value(json_object_get(test, "name"));
+        const char *word = json_string_value(json_object_get(test, "verdict"));
+        if (!strcmp(word, "skipped")) {
+            lab->skipped.name = grow(lab->skipped.name, lab->skipped.count,
+                                     sizeof *lab->skipped.name);
+            lab->skipped.name[lab->skipped.count++] = text("%s", name);
+        } else if (strcmp(word, "ok") != 0) {
+            return text("the reference does not pass %s here: %s", name, word);
+        }
+    }
+    json_decref(result);
+    return NULL;
+}
+
+/* Units of labs that can be graded here. */
+static struct unit *make_units(struct learners learners, struct kit_lab *labs,
+                               size_t lab_count, size_t *count)
+{
+    struct unit *units =
+        keep(calloc(learners.count * lab_count + 1, sizeof *units));
+    *count = 0;
+    for (size_t i = 0; i < learners.count; i++)
+        for (size_t l = 0; l < lab_count; l++)
+            if (!labs[l].problem)
+                units[(*count)++] =
+                    (struct unit){&learners.learner[i], &labs[l]};
+    return units;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "inside"))
+        inside_main(argc - 1, argv + 1);
+    struct grading grading = read_arguments(argc, argv);
+    struct learners learners = learners_read(grading.submissions);
+    struct labs chosen = choose_labs(&grading, learners);
+    slots_catch_signals();
+    need_sandbox();
+    make_folder();
+    grading.folder = folder;
+    grading.kit = kit_new(folder);
+    struct kit_lab *labs = keep(calloc(chosen.count + 1, sizeof *labs));
+    struct unit *references =
+        keep(calloc(chosen.count + 1, sizeof *references));
+    size_t reference_count = 0;
+    for (size_t i = 0; i < chosen.count; i++) {
+        labs[i] = kit_add(&grading.kit, chosen.lab[i]);
+        if (!labs[i].problem)
+            references[reference_count++] = (struct unit){NULL, &labs[i]};
+    }
+    slots_run(&grading, references, reference_count, "reference");
+    for (size_t i = 0; i < chosen.count; i++)
+        if (!labs[i].problem)
+            labs[i].problem = look_at_reference(&grading, &labs[i]);
+    for (size_t i = 0; i < chosen.count; i++)
+        if (labs[i].problem)
+            warnx("%s: %s", labs[i].lab.name, labs[i].problem);
+
+    size_t count;
+    struct unit *units = make_units(learners, labs, chosen.count, &count);
+    size_t failed = slots_run(&grading, units, count, "graded");
+    if (slots_interrupted)
+        return STATUS_INTERRUPTED;
+    report_write(&grading, learners, labs, chosen.count);
+    return failed ? STATUS_FAIL : STATUS_PASS;
+}
