@@ -97,8 +97,8 @@ LAB_RESULTS := $(foreach l,$(LABS),$R/$(notdir $l).result)
 PAGES := $(wildcard README.md .github/CONTRIBUTING.md chapter_*/*.md \
 	chapter_*/*/theory.md)
 PAGE_RESULTS := $(foreach p,$(PAGES),$R/$(subst /,-,$p).result)
-TOOL_RESULTS := $R/judge.result $R/course.result $R/library.result \
-	$R/setup.result $R/lint.result $R/clangd.result
+TOOL_RESULTS := $R/judge.result $R/course.result $R/grade.result \
+	$R/library.result $R/setup.result $R/lint.result $R/clangd.result
 RESULTS := $(TOOL_RESULTS) $(LAB_RESULTS) $(PAGE_RESULTS)
 
 checked: $(RESULTS)
@@ -127,17 +127,21 @@ $R/judge.result: $(wildcard tools/judge/tests/* tools/judge/tests/*/* \
 $R/course.result: $(wildcard tools/course/tests/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/course/tests/run > $@ 2>&1 || :
+$R/grade.result: $(GRADE) $(wildcard tools/grade/tests/* \
+		tools/grade/tests/*/* tools/grade/tests/*/*/*) $(HARNESS) | shared
+	@mkdir -p $R
+	@tools/grade/tests/run > $@ 2>&1 || :
 $R/library.result: $(HARNESS) $(call FILES,tools/library_tests) | shared
 	@mkdir -p $R
 	@tools/library_tests/run > $@ 2>&1 || :
 $R/setup.result: tools/setup tools/packages | shared
 	@mkdir -p $R
 	@tools/tests/setup > $@ 2>&1 || :
-$R/lint.result: $(HARNESS) $(wildcard tools/* tools/*/tests/run .ci/run) | shared
+$R/lint.result: $(HARNESS) $(wildcard tools/grade/*.[ch] tools/* tools/*/tests/run .ci/run) | shared
 	@mkdir -p $R
 	@tools/lint tools $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
-		common/*.[ch] common/test/*.[ch] tools/* tools/*/tests/run .ci/run) \
-		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) > $@ 2>&1 || :
+		tools/grade/*.[ch] common/*.[ch] common/test/*.[ch] tools/* tools/*/tests/run .ci/run) \
+		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson libcrypto) > $@ 2>&1 || :
 $R/clangd.result: .clangd tools/tests/clangd common/lab.mk \
 		$(wildcard $(addsuffix /problem/*.c,$(LABS)) \
 		$(addsuffix /tests/*.c,$(LABS))) | compile_commands.json

@@ -63,6 +63,7 @@ struct source {
 struct work {
     struct source *source;
     size_t count;
+    size_t len;          /* of all of them */
     const char *refused; /* why none of it is taken, or NULL */
     struct names left_out;
 };
@@ -95,10 +96,12 @@ struct kit_lab {
     struct work skeleton; /* as it is handed out */
 };
 
+/* What there is to know of a lab; nothing is built. */
+struct kit_lab kit_lab_read(const struct lab *lab);
 /* Copies what all labs share into the folder. */
 struct kit kit_new(const char *folder);
-/* Adds a lab and builds its tests. */
-struct kit_lab kit_add(const struct kit *kit, const struct lab *lab);
+/* Adds a lab and builds its tests; sets its problem if that fails. */
+void kit_add(const struct kit *kit, struct kit_lab *lab);
 
 /* SHA-256 of a growing heap of bytes, in hexadecimal. */
 struct digest;
@@ -166,7 +169,7 @@ struct grading {
  * when it could not be; standard error says why. */
 bool unit_grade(const struct grading *grading, const struct unit *unit,
                 int slot);
-/* The result, or NULL when there is none. */
+/* The result, or NULL when there is none of what is handed in now. */
 json_t *unit_result(const struct grading *grading, const struct unit *unit);
 
 /* Grades all units, some at a time; the number of those that could not be
@@ -177,8 +180,9 @@ extern volatile sig_atomic_t slots_interrupted;
 /* SIGINT and its like set slots_interrupted, and arrive in ppoll(2) only. */
 void slots_catch_signals(void);
 
-/* Writes all reports from the results that are there. */
-void report_write(const struct grading *grading, struct learners learners,
-                  const struct kit_lab *labs, size_t lab_count);
+/* Writes all reports from the results that are there. The number of units that
+ * have none. */
+size_t report_write(const struct grading *grading, struct learners learners,
+                    const struct kit_lab *labs, size_t lab_count);
 
 #endif

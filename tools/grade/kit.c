@@ -87,7 +87,7 @@ static void add_tree(struct digest *digest, const char *path)
     }
     struct names names = folder_names(path);
     for (size_t i = 0; i < names.count; i++)
-        if (strcmp(names.name[i], "mistakes") && *names.name[i] != '.')
+        if (strcmp(names.name[i], "mistakes") != 0 && *names.name[i] != '.')
             add_tree(digest, text("%s/%s", path, names.name[i]));
 }
 
@@ -165,29 +165,32 @@ static const char *build_tests(const struct kit *kit, const char *path)
     return NULL;
 }
 
-struct kit_lab kit_add(const struct kit *kit, const struct lab *lab)
+struct kit_lab kit_lab_read(const struct lab *lab)
 {
-    struct kit_lab added = {.lab = *lab, .path = path_shown(lab->path)};
-    char *folder = text("%s/%s", kit->course, added.path);
-    struct names files = lab_files(lab);
-    added.digest = digest_of(lab, files);
-    added.skeleton = work_of_course(lab, "problem");
+    return (struct kit_lab){.lab = *lab,
+                            .path = path_shown(lab->path),
+                            .digest = digest_of(lab, lab_files(lab)),
+                            .tests = lab_tests(lab),
+                            .skeleton = work_of_course(lab, "problem")};
+}
+
+void kit_add(const struct kit *kit, struct kit_lab *lab)
+{
+    char *folder = text("%s/%s", kit->course, lab->path);
+    const char *from = text("%s/tests", lab->lab.path);
+    struct names files = lab_files(&lab->lab), tests = folder_names(from);
     create(text("%s/src", folder));
     create(text("%s/build", folder));
+    create(text("%s/tests", folder));
     for (size_t i = 0; i < files.count; i++)
         copy_tree(files.name[i], folder);
-    create(text("%s/tests", folder));
-    struct names tests = folder_names(text("%s/tests", lab->path));
     for (size_t i = 0; i < tests.count; i++)
         if (ends_with(tests.name[i], ".c") || ends_with(tests.name[i], ".h"))
-            copy_tree(text("%s/tests/%s", lab->path, tests.name[i]),
+            copy_tree(text("%s/%s", from, tests.name[i]),
                       text("%s/tests", folder));
-    added.problem = build_tests(kit, added.path);
-    if (added.problem)
-        return added;
+    lab->problem = build_tests(kit, lab->path);
+    if (lab->problem)
+        return;
     hide_tests(text("%s/tests", folder));
     nftw(text("%s/build", folder), forget_list, 16, FTW_PHYS);
-    struct lines list = file_lines(text("%s/build/tests/list", folder));
-    added.tests = (struct names){list.line, list.count};
-    return added;
 }

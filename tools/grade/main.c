@@ -5,9 +5,10 @@
  *           [--list | --units FILE [--from N] [--to N] | --collect] SUBMISSIONS
  *
  * --list prints the units of work, "LEARNER LAB" on a line, and grades none.
- * --units grades those that are named in such a file, from line N to line N,
- * and writes no reports. --collect writes the reports from what is there. So
- * several machines that share the folders may grade one class.
+ * --units grades those that are named in such a file, from line N to line N
+ * (--to 0: only the reference), and writes no reports. --collect writes the
+ * reports from what is there. So several machines that share the folders may
+ * grade one class.
  *
  * Exit status: 0 everything is graded, 1 something could not be, 2 wrong usage,
  * 4 there is no sandbox or a library is missing, 130 interrupted.
@@ -102,7 +103,7 @@ static struct grading read_arguments(int argc, char **argv)
             asked.from = number(optarg, 1, asked.to);
             break;
         case TO:
-            asked.to = number(optarg, 1, asked.to);
+            asked.to = number(optarg, 0, asked.to);
             break;
         case COLLECT:
             asked.collect = true;
@@ -147,18 +148,17 @@ static const struct lab *find_lab(const struct course *course, const char *word)
 }
 
 struct labs {
-    const struct lab **lab;
+    struct lab *lab;
     size_t count;
 };
 
 static void add_lab(struct labs *labs, const struct lab *lab)
 {
     for (size_t i = 0; i < labs->count; i++)
-        if (labs->lab[i] == lab)
+        if (labs->lab[i].path == lab->path)
             return;
-    labs->lab =
-        (const struct lab **)grow(labs->lab, labs->count, sizeof *labs->lab);
-    labs->lab[labs->count++] = lab;
+    labs->lab = grow(labs->lab, labs->count, sizeof *labs->lab);
+    labs->lab[labs->count++] = *lab;
 }
 
 static bool has_work(const struct grading *grading, struct learners learners,
@@ -178,9 +178,8 @@ static bool has_work(const struct grading *grading, struct learners learners,
 static struct labs choose_labs(const struct grading *grading,
                                struct learners learners)
 {
-    static struct course course;
     struct labs labs = {0};
-    course = course_read();
+    struct course course = course_read();
     char *rest, *words = text("%s", asked.labs ? asked.labs : "");
     for (char *word = strtok_r(words, " ,", &rest); word;
          word = strtok_r(NULL, " ,", &rest))
@@ -231,16 +230,16 @@ static const char *look_at_reference(const struct grading *grading,
                                      struct kit_lab *lab)
 {
     const struct unit unit = {.lab = lab};
-    json_t *result = unit_result(grading, &unit), *test;
-    size_t i;
+    json_t *result = unit_result(grading, &unit);
     if (!result)
         return "the reference could not be graded";
     const char *status = json_string_value(json_object_get(result, "status"));
     if (status && strcmp(status, "graded") != 0)
         return text("the reference: %s: %s", status,
                     json_string_value(json_object_get(result, "reason")));
-    json_array_foreach(json_object_get(result, "tests"), i, test)
-    {
+    const json_t *tests = json_object_get(result, "tests");
+    for (size_t i = 0; i < json_array_size(tests); i++) {
+        const json_t *test = json_array_get(tests, i);
         const char *name = json_string_value(json_object_get(test, "name"));
         const char *word = json_string_value(json_object_get(test, "verdict"));
         if (!strcmp(word, "skipped")) {
@@ -255,19 +254,86 @@ static const char *look_at_reference(const struct grading *grading,
     return NULL;
 }
 
-/* Units of labs that can be graded here. */
-static struct unit *make_units(struct learners learners, struct kit_lab *labs,
-                               size_t lab_count, size_t *count)
+struct units {
+    struct unit *unit;
+    size_t count;
+};
+
+static void add_unit(struct units *units, const struct learner *learner,
+                     const struct kit_lab *lab)
 {
-    struct unit *units =
-        keep(calloc(learners.count * lab_count + 1, sizeof *units));
-    *count = 0;
+    units->unit = grow(units->unit, units->count, sizeof *units->unit);
+    units->unit[units->count++] = (struct unit){learner, lab};
+}
+
+/* Every learner with every lab; nobody has to wait for the last of a lab. */
+static struct units all_units(struct learners learners,
+                              const struct kit_lab *labs, size_t lab_count)
+{
+    struct units units = {0};
     for (size_t i = 0; i < learners.count; i++)
         for (size_t l = 0; l < lab_count; l++)
-            if (!labs[l].problem)
-                units[(*count)++] =
-                    (struct unit){&learners.learner[i], &labs[l]};
+            add_unit(&units, &learners.learner[i], &labs[l]);
     return units;
+}
+
+/* The unit of a line; NULL when it is none. Most often it is the next one. */
+static const struct unit *find_unit(const struct units *all, const char *line,
+                                    size_t next)
+{
+    for (size_t tries = 0; tries < all->count; tries++) {
+        const struct unit *unit = &all->unit[(next + tries) % all->count];
+        size_t len = strlen(unit->learner->id);
+        if (!strncmp(line, unit->learner->id, len) && line[len] == ' ' &&
+            !strcmp(line + len + 1, unit->lab->lab.name))
+            return unit;
+    }
+    return NULL;
+}
+
+/* Those of them that the file names in the lines asked for. */
+static struct units named_units(const struct units *all)
+{
+    struct units units = {0};
+    struct lines lines = file_lines(asked.units);
+    size_t next = 0;
+    if (lines.count == 0)
+        errx(STATUS_USAGE, "%s: no units in it", asked.units);
+    for (long n = asked.from; n <= asked.to && n <= (long)lines.count; n++) {
+        const struct unit *unit = find_unit(all, lines.line[n - 1], next);
+        if (!unit)
+            errx(STATUS_USAGE, "%s:%ld: no such unit", asked.units, n);
+        add_unit(&units, unit->learner, unit->lab);
+        next = (size_t)(unit - all->unit) + 1;
+    }
+    return units;
+}
+
+static bool is_in(const struct units *units, const struct kit_lab *lab)
+{
+    for (size_t i = 0; i < units->count; i++)
+        if (units->unit[i].lab == lab)
+            return true;
+    return false;
+}
+
+/* Builds the tests of labs and has the reference pass them. */
+static void prepare(struct grading *grading, struct kit_lab *labs,
+                    size_t lab_count, const struct units *units)
+{
+    struct units references = {0};
+    need_sandbox();
+    make_folder();
+    grading->folder = folder;
+    grading->kit = kit_new(folder);
+    for (size_t i = 0; i < lab_count; i++) {
+        if (!is_in(units, &labs[i]))
+            continue;
+        kit_add(&grading->kit, &labs[i]);
+        if (!labs[i].problem)
+            add_unit(&references, NULL, &labs[i]);
+    }
+    slots_run(grading, references.unit, references.count, "references");
 }
 
 int main(int argc, char **argv)
@@ -277,33 +343,42 @@ int main(int argc, char **argv)
     struct grading grading = read_arguments(argc, argv);
     struct learners learners = learners_read(grading.submissions);
     struct labs chosen = choose_labs(&grading, learners);
-    slots_catch_signals();
-    need_sandbox();
-    make_folder();
-    grading.folder = folder;
-    grading.kit = kit_new(folder);
     struct kit_lab *labs = keep(calloc(chosen.count + 1, sizeof *labs));
-    struct unit *references =
-        keep(calloc(chosen.count + 1, sizeof *references));
-    size_t reference_count = 0;
-    for (size_t i = 0; i < chosen.count; i++) {
-        labs[i] = kit_add(&grading.kit, chosen.lab[i]);
-        if (!labs[i].problem)
-            references[reference_count++] = (struct unit){NULL, &labs[i]};
+    for (size_t i = 0; i < chosen.count; i++)
+        labs[i] = kit_lab_read(&chosen.lab[i]);
+    struct units units = all_units(learners, labs, chosen.count), able = {0};
+    if (asked.list) {
+        for (size_t i = 0; i < units.count; i++)
+            printf("%s %s\n", units.unit[i].learner->id,
+                   units.unit[i].lab->lab.name);
+        return STATUS_PASS;
     }
-    slots_run(&grading, references, reference_count, "reference");
-    for (size_t i = 0; i < chosen.count; i++)
-        if (!labs[i].problem)
-            labs[i].problem = look_at_reference(&grading, &labs[i]);
-    for (size_t i = 0; i < chosen.count; i++)
-        if (labs[i].problem)
-            warnx("%s: %s", labs[i].lab.name, labs[i].problem);
+    if (asked.units)
+        units = named_units(&units);
 
-    size_t count;
-    struct unit *units = make_units(learners, labs, chosen.count, &count);
-    size_t failed = slots_run(&grading, units, count, "graded");
+    slots_catch_signals();
+    if (!asked.collect)
+        prepare(&grading, labs, chosen.count, &units);
     if (slots_interrupted)
         return STATUS_INTERRUPTED;
-    report_write(&grading, learners, labs, chosen.count);
+    for (size_t i = 0; i < chosen.count; i++) {
+        if (!labs[i].problem && is_in(&units, &labs[i]))
+            labs[i].problem = look_at_reference(&grading, &labs[i]);
+        if (labs[i].problem)
+            warnx("%s: %s", labs[i].lab.name, labs[i].problem);
+    }
+    for (size_t i = 0; i < units.count; i++)
+        if (!units.unit[i].lab->problem)
+            add_unit(&able, units.unit[i].learner, units.unit[i].lab);
+    size_t failed = units.count - able.count;
+    if (!asked.collect)
+        failed += slots_run(&grading, able.unit, able.count, "graded");
+    if (slots_interrupted) {
+        warnx("interrupted; what is graded stays, and the same command goes "
+              "on");
+        return STATUS_INTERRUPTED;
+    }
+    if (!asked.units)
+        failed += report_write(&grading, learners, labs, chosen.count);
     return failed ? STATUS_FAIL : STATUS_PASS;
 }

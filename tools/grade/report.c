@@ -90,6 +90,12 @@ static struct row read_row(const struct grading *grading,
     return row;
 }
 
+/* One of the tests or names in the result; NULL behind the last. */
+static const json_t *item(const struct row *row, const char *key, size_t i)
+{
+    return json_array_get(json_object_get(row->result, key), i);
+}
+
 /* "20 of 21 tests passed", or why none counts. */
 static const char *in_words(const struct row *row)
 {
@@ -121,7 +127,7 @@ static void write_text(const struct person *person, const char *path)
 {
     struct page *page = page_new();
     size_t i;
-    json_t *test, *name;
+    const json_t *test, *name;
     fprintf(page->file, "%s\n%ld of %ld tests passed\n", person->learner->name,
             person->passed, person->of);
     if (unsafe)
@@ -130,10 +136,9 @@ static void write_text(const struct person *person, const char *path)
         const struct row *row = &person->rows[r];
         fprintf(page->file, "\n%s: %s\n", row->lab->lab.name, in_words(row));
         print_indented(page->file, row->reason);
-        json_array_foreach(json_object_get(row->result, "left_out"), i, name)
+        for (i = 0; (name = item(row, "left_out", i)); i++)
             fprintf(page->file, "    not taken: %s\n", json_string_value(name));
-        json_array_foreach(json_object_get(row->result, "tests"), i, test)
-        {
+        for (i = 0; (test = item(row, "tests", i)); i++) {
             if (is_graded(row))
                 fprintf(page->file, "test %s ... %s\n", string_in(test, "name"),
                         string_in(test, "text"));
@@ -169,7 +174,7 @@ static void write_html(const struct person *person, const char *path)
     struct page *page = page_new();
     const char *name = escaped(person->learner->name);
     size_t i;
-    json_t *test, *left_out;
+    const json_t *test, *left_out;
     fprintf(page->file,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
             "<meta charset=\"utf-8\">\n<title>%s</title>\n<style>\n"
@@ -189,12 +194,10 @@ static void write_html(const struct person *person, const char *path)
                 in_words(row));
         if (*row->reason)
             fprintf(page->file, "<pre>%s</pre>\n", escaped(row->reason));
-        json_array_foreach(json_object_get(row->result, "left_out"), i,
-                           left_out)
+        for (i = 0; (left_out = item(row, "left_out", i)); i++)
             fprintf(page->file, "<p>not taken: %s</p>\n",
                     escaped(json_string_value(left_out)));
-        json_array_foreach(json_object_get(row->result, "tests"), i, test)
-        {
+        for (i = 0; (test = item(row, "tests", i)); i++) {
             bool ok = !strcmp(string_in(test, "verdict"), "ok");
             if (is_graded(row) && ok)
                 fprintf(page->file, "<p class=\"ok\">%s: ok</p>\n",
@@ -230,12 +233,12 @@ static const char *said(const struct row *row, const json_t *test)
 
 static void write_gradescope(const struct person *person, const char *path)
 {
-    json_t *tests = json_array(), *test;
+    json_t *tests = json_array();
+    const json_t *test;
     size_t i;
     for (size_t r = 0; r < person->count; r++) {
         const struct row *row = &person->rows[r];
-        json_array_foreach(json_object_get(row->result, "tests"), i, test)
-        {
+        for (i = 0; (test = item(row, "tests", i)); i++) {
             const char *verdict = string_in(test, "verdict");
             bool ok = is_graded(row) && !strcmp(verdict, "ok");
             /* Nobody can pass here what the reference skips. */
@@ -319,9 +322,8 @@ static void print_suite(FILE *file, const struct row *row)
 {
     size_t i;
     int failures = 0, errors = 0, skipped = 0;
-    json_t *tests = json_object_get(row->result, "tests"), *test;
-    json_array_foreach(tests, i, test)
-    {
+    const json_t *test;
+    for (i = 0; (test = item(row, "tests", i)); i++) {
         const char *kind = junit_kind(row, string_in(test, "verdict"));
         failures += kind && !strcmp(kind, "failure");
         errors += kind && !strcmp(kind, "error");
@@ -331,10 +333,10 @@ static void print_suite(FILE *file, const struct row *row)
     fprintf(file,
             " <testsuite name=\"%s %s\" tests=\"%zu\" failures=\"%d\" "
             "errors=\"%d\" skipped=\"%d\">\n",
-            learner, row->lab->lab.name, json_array_size(tests), failures,
+            learner, row->lab->lab.name,
+            json_array_size(json_object_get(row->result, "tests")), failures,
             errors, skipped);
-    json_array_foreach(tests, i, test)
-    {
+    for (i = 0; (test = item(row, "tests", i)); i++) {
         const char *kind = junit_kind(row, string_in(test, "verdict"));
         fprintf(file, "  <testcase classname=\"%s.%s\" name=\"%s\"", learner,
                 row->lab->lab.name, escaped(string_in(test, "name")));
@@ -409,8 +411,31 @@ static struct person read_person(const struct grading *grading,
     return person;
 }
 
-void report_write(const struct grading *grading, struct learners learners,
-                  const struct kit_lab *labs, size_t lab_count)
+/* How many units ended how; the number of those without a result. */
+static size_t print_sums(const struct person *people, size_t count,
+                         const char *out)
+{
+    static const char *const statuses[] = {
+        "graded",  "missing", "untouched", "does-not-build",
+        "refused", "broken",  "invalid",   "not-graded"};
+    size_t without = 0;
+    for (size_t s = 0; s < sizeof statuses / sizeof *statuses; s++) {
+        size_t found = 0;
+        for (size_t i = 0; i < count; i++)
+            for (size_t r = 0; r < people[i].count; r++)
+                found += !strcmp(people[i].rows[r].status, statuses[s]);
+        if (found)
+            printf("%6zu %s\n", found, statuses[s]);
+        if (!strcmp(statuses[s], "not-graded"))
+            without = found;
+    }
+    printf("%zu learner%s: %s/grades.csv, %s/reports\n", count,
+           count == 1 ? "" : "s", out, out);
+    return without;
+}
+
+size_t report_write(const struct grading *grading, struct learners learners,
+                    const struct kit_lab *labs, size_t lab_count)
 {
     const char *out = grading->out;
     struct person *people = keep(calloc(learners.count + 1, sizeof *people));
@@ -426,7 +451,5 @@ void report_write(const struct grading *grading, struct learners learners,
     write_junit(people, learners.count, text("%s/junit.xml", out));
     write_results(people, learners.count, labs, lab_count,
                   text("%s/results.json", out));
-    printf("%zu learner%s, %zu lab%s: %s\n", learners.count,
-           learners.count == 1 ? "" : "s", lab_count, lab_count == 1 ? "" : "s",
-           out);
+    return print_sums(people, learners.count, out);
 }

@@ -145,8 +145,9 @@ static const char *const *environment(const struct sandbox *sandbox)
     names[n++] = "TERM=dumb";
     names[n++] = "MAKELEVEL=1"; /* no make of its own speed */
     names[n++] = unsafe ? text("HOME=%s/tmp", sandbox->folder) : "HOME=/tmp";
-    if (unsafe)
-        names[n++] = text("TMPDIR=%s/tmp", sandbox->folder);
+    /* Who fills /tmp has not filled the judge's. */
+    names[n++] =
+        unsafe ? text("TMPDIR=%s/tmp", sandbox->folder) : "TMPDIR=/judge";
     if (sandbox->kit)
         names[n++] = text("CC=%s", sandbox->kit->compiler);
     if (sandbox->kit && !sandbox->kit->has_lsan)
@@ -170,7 +171,8 @@ static const char *const *bubblewrap(const struct sandbox *sandbox)
     }
     add_system(&arguments);
     ADD(&arguments, "--proc", "/proc", "--dev", "/dev", "--size", small_size,
-        "--tmpfs", "/dev/shm", "--size", tmp_size, "--tmpfs", "/tmp");
+        "--tmpfs", "/dev/shm", "--size", tmp_size, "--tmpfs", "/tmp", "--size",
+        tmp_size, "--tmpfs", "/judge");
     if (sandbox->kit)
         add_kit(&arguments, sandbox);
     /* Both are in memory, and nobody limits their size. */

@@ -134,7 +134,39 @@ static const char *take(struct work *work, int folder, const char *name,
         return text("larger than %d KiB", LARGEST_SOURCE / 1024);
     work->source = grow(work->source, work->count, sizeof *work->source);
     work->source[work->count++] = (struct source){as, bytes, len};
-    return NULL;
+    work->len += len;
+    return work->len > LARGEST_WORK
+               ? text("more than %d KiB in all", LARGEST_WORK / 1024)
+               : NULL;
+}
+
+static void leave_out(struct work *work, const char *shown)
+{
+    struct names *names = &work->left_out;
+    if (names->count == SHOWN)
+        return;
+    names->name = grow(names->name, names->count, sizeof *names->name);
+    names->name[names->count++] = (char *)shown;
+}
+
+/* Editors and archives leave files with a dot in front; they say nothing. */
+static void look_at(struct work *work, int folder, const char *name)
+{
+    const char *shown = clean_text(name, strlen(name)), *why;
+    if (*name == '.')
+        return;
+    if (!ends_with(name, ".c") && !ends_with(name, ".h")) {
+        leave_out(work, shown);
+        return;
+    }
+    if (!is_plain(name))
+        why = "names of sources are of letters, digits, _ - and .";
+    else if (work->count == MOST_SOURCES)
+        why = text("more than %d sources", MOST_SOURCES);
+    else
+        why = take(work, folder, name, name);
+    if (why)
+        work->refused = text("%s: %s", shown, why);
 }
 
 /* The sources of a folder, which is closed. */
@@ -142,34 +174,10 @@ static struct work read_folder(int fd)
 {
     struct work work = {0};
     struct names names = names_in(dup(fd), MOST_ENTRIES + 1);
-    size_t total = 0;
     if (names.count > MOST_ENTRIES)
         work.refused = text("more than %d files", MOST_ENTRIES);
-    for (size_t i = 0; i < names.count && !work.refused; i++) {
-        const char *name = names.name[i], *why = NULL;
-        const char *shown = clean_text(name, strlen(name));
-        if (*name == '.')
-            continue;
-        if (!ends_with(name, ".c") && !ends_with(name, ".h")) {
-            if (work.left_out.count < SHOWN) {
-                work.left_out.name =
-                    grow(work.left_out.name, work.left_out.count,
-                         sizeof *work.left_out.name);
-                work.left_out.name[work.left_out.count++] = (char *)shown;
-            }
-            continue;
-        }
-        if (!is_plain(name))
-            why = "names of sources are of letters, digits, _ - and .";
-        else if (work.count == MOST_SOURCES)
-            why = text("more than %d sources", MOST_SOURCES);
-        else
-            why = take(&work, fd, name, name);
-        if (!why && (total += work.source[work.count - 1].len) > LARGEST_WORK)
-            why = text("more than %d KiB in all", LARGEST_WORK / 1024);
-        if (why)
-            work.refused = text("%s: %s", shown, why);
-    }
+    for (size_t i = 0; i < names.count && !work.refused; i++)
+        look_at(&work, fd, names.name[i]);
     close(fd);
     return work;
 }

@@ -182,11 +182,6 @@ static const char *result_path(const struct grading *grading,
                 unit->lab->lab.name);
 }
 
-json_t *unit_result(const struct grading *grading, const struct unit *unit)
-{
-    return json_load_file(result_path(grading, unit), 0, NULL);
-}
-
 static const char *digest_of(const struct unit *unit, const struct work *work)
 {
     struct digest *digest = digest_new();
@@ -207,14 +202,29 @@ static const char *digest_of(const struct unit *unit, const struct work *work)
     return digest_end(digest);
 }
 
-static bool is_done(const struct grading *grading, const struct unit *unit,
-                    const char *digest)
+static struct work read_work(const struct grading *grading,
+                             const struct unit *unit)
 {
-    json_t *result = unit_result(grading, unit);
+    const struct lab *lab = &unit->lab->lab;
+    return unit->learner ? work_read(grading->submissions, unit->learner, lab)
+                         : work_of_course(lab, "solution");
+}
+
+static json_t *read_result(const struct grading *grading,
+                           const struct unit *unit, const char *digest)
+{
+    json_t *result = json_load_file(result_path(grading, unit), 0, NULL);
     const char *done = json_string_value(json_object_get(result, "digest"));
-    bool same = done && !strcmp(done, digest);
+    if (done && !strcmp(done, digest))
+        return result;
     json_decref(result);
-    return same;
+    return NULL;
+}
+
+json_t *unit_result(const struct grading *grading, const struct unit *unit)
+{
+    struct work work = read_work(grading, unit);
+    return read_result(grading, unit, digest_of(unit, &work));
 }
 
 static void write_result(const struct grading *grading, const struct unit *unit,
@@ -274,6 +284,7 @@ static bool run(const struct grading *grading, const struct unit *unit,
                 const struct work *work, int slot, struct verdict *verdict)
 {
     const char *const command[] = {"../../../.build/tools/grade", "inside",
+                                   text("%d", grading->patience_s),
                                    unsafe ? "unsafe" : NULL, NULL};
     const char *folder = text("%s/slot-%d", grading->folder, slot);
     struct sandbox sandbox = {.kit = &grading->kit,
@@ -302,8 +313,11 @@ bool unit_grade(const struct grading *grading, const struct unit *unit,
     struct verdict verdict = {
         .status = "graded", .reason = "", .tests = json_array()};
     const char *digest = digest_of(unit, &work);
-    if (is_done(grading, unit, digest))
+    json_t *done = read_result(grading, unit, digest);
+    if (done) {
+        json_decref(done);
         return true;
+    }
     if (work.refused)
         set(&verdict, "refused", work.refused);
     else if (work.count == 0)

@@ -55,7 +55,7 @@ struct attempt {
     const struct build *build;
     struct page *page;
     uint64_t nonce;
-    bool canary; /* the test has to fail, whatever it is */
+    bool canary;       /* the test has to fail, whatever it is */
     char folder[4096]; /* page, sanitizer reports, and work/ */
     int wait_status;
     bool timed_out, interrupted, too_much_output;

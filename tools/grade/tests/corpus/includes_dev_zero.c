@@ -1,0 +1,2 @@
+/* does-not-build 0: takes a file that does not end */
+#include "/dev/zero"
