@@ -240,8 +240,8 @@ bool work_equal(const struct work *one, const struct work *other)
         return false;
     for (size_t i = 0; i < one->count; i++) {
         const struct source *a = &one->source[i], *b = &other->source[i];
-        if (strcmp(a->name, b->name) || a->len != b->len ||
-            memcmp(a->bytes, b->bytes, a->len))
+        if (strcmp(a->name, b->name) != 0 || a->len != b->len ||
+            memcmp(a->bytes, b->bytes, a->len) != 0)
             return false;
     }
     return true;

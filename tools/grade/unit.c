@@ -40,7 +40,7 @@ static bool read_record(struct reader *reader, struct record *record)
     for (char *at = strtok_r(line, " ", &rest); at && count < 4;
          at = strtok_r(NULL, " ", &rest))
         word[count++] = at;
-    *record = (struct record){.kind = word[0], .text = ""};
+    *record = (struct record){word[0], "", "", ""};
     if (count < 2)
         return count == 1;
     unsigned long len = strtoul(word[count - 1], &end, 10);
@@ -55,29 +55,27 @@ static bool read_record(struct reader *reader, struct record *record)
     return true;
 }
 
-/* Cuts what differs from run to run out of the judge's words, in place. */
-static void drop_between(char *text, const char *start, const char *end,
-                         const char *instead)
+/* Cuts what stands between two words out, in place. */
+static void drop_between(char *words, const char *start, const char *end)
 {
-    char *at = strstr(text, start);
-    if (!at)
-        return;
-    at += strlen(start);
-    char *behind = strstr(at, end);
-    if (!behind || (size_t)(behind - at) < strlen(instead))
-        return;
-    memcpy(at, instead, strlen(instead));
-    memmove(at + strlen(instead), behind, strlen(behind) + 1);
+    char *at = strstr(words, start);
+    char *behind = at ? strstr(at + strlen(start), end) : NULL;
+    if (behind)
+        memmove(at + strlen(start), behind, strlen(behind) + 1);
 }
 
+/* The judge's words without what differs from run to run. */
 static const char *lasting(const char *words)
 {
+    static const char folder[] = "/lab-";
     char *result = text("%s", words);
-    drop_between(result, "timed out", "\n", "");
-    drop_between(result, "it started ", " processes", "");
-    for (char *at = result; (at = strstr(at, "/lab-")) && strlen(at) > 11;
-         at += 11)
-        memcpy(at + 5, "XXXXXX", 6);
+    drop_between(result, "timed out", "\n");
+    drop_between(result, "it started", " processes");
+    for (char *at = result; (at = strstr(at, folder));) {
+        at += strlen(folder);
+        for (int i = 0; i < 6 && *at > ' '; i++)
+            *at++ = 'X';
+    }
     return result;
 }
 
