@@ -47,8 +47,7 @@ static bool read_record(struct reader *reader, struct record *record)
     if (*end || len >= (size_t)(reader->end - reader->at) ||
         reader->at[len] != '\n')
         return false;
-    record->text =
-        trim_end(clean_text(reader->at, len < MOST_TEXT ? len : MOST_TEXT));
+    record->text = clean_text(reader->at, len < MOST_TEXT ? len : MOST_TEXT);
     record->word = count > 2 ? word[1] : "";
     record->name = count > 3 ? word[2] : "";
     reader->at += len + 1;
@@ -76,7 +75,7 @@ static const char *lasting(const char *words)
         for (int i = 0; i < 6 && *at > ' '; i++)
             *at++ = 'X';
     }
-    return result;
+    return trim_end(result);
 }
 
 static bool is_among(const char *name, struct names names)
@@ -138,7 +137,7 @@ static bool judge(const struct grading *grading, const struct unit *unit,
             set(verdict, "does-not-build", lasting(record.text));
             return true;
         } else if (!strcmp(record.kind, "refused")) {
-            set(verdict, "refused", record.text);
+            set(verdict, "refused", lasting(record.text));
             return true;
         } else if (!strcmp(record.kind, "canary")) {
             canaries++;
