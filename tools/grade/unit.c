@@ -54,22 +54,16 @@ static bool read_record(struct reader *reader, struct record *record)
     return true;
 }
 
-/* Cuts what stands between two words out, in place. */
-static void drop_between(char *words, const char *start, const char *end)
-{
-    char *at = strstr(words, start);
-    char *behind = at ? strstr(at + strlen(start), end) : NULL;
-    if (behind)
-        memmove(at + strlen(start), behind, strlen(behind) + 1);
-}
-
-/* The judge's words without what differs from run to run. */
+/* The judge's words without what differs from run to run: how long it took, and
+ * what its folder was called. */
 static const char *lasting(const char *words)
 {
-    static const char folder[] = "/lab-";
+    static const char took[] = "timed out", folder[] = "/lab-";
     char *result = text("%s", words);
-    drop_between(result, "timed out", "\n");
-    drop_between(result, "it started", " processes");
+    if (starts_with(result, took)) {
+        const char *rest = strchrnul(result, '\n');
+        memmove(result + strlen(took), rest, strlen(rest) + 1);
+    }
     for (char *at = result; (at = strstr(at, folder));) {
         at += strlen(folder);
         for (int i = 0; i < 6 && *at > ' '; i++)
