@@ -120,7 +120,7 @@ endef
 $(foreach l,$(LABS),$(eval $(call lab_result,$l)))
 
 define page_result
-$R/$(subst /,-,$1).result: $1 $(HARNESS) | shared
+$R/$(subst /,-,$1).result: $1 $(HARNESS) | shared $(GRADE)
 	@mkdir -p $R
 	@$$(COURSE) docs $1 > $$@ 2>&1 || :
 endef

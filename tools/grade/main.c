@@ -3,12 +3,13 @@
  *
  *     grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S] [--unsafe]
  *           [--list | --units FILE [--from N] [--to N] | --collect] SUBMISSIONS
+ *     grade --probe
  *
  * --list prints the units of work, "LEARNER LAB" on a line, and grades none.
  * --units grades those that are named in such a file, from line N to line N
  * (--to 0: only the reference), and writes no reports. --collect writes the
  * reports from what is there. So several machines that share the folders may
- * grade one class.
+ * grade one class. --probe says whether there is a sandbox here.
  *
  * Exit status: 0 everything is graded, 1 something could not be, 2 wrong usage,
  * 4 there is no sandbox or a library is missing, 130 interrupted.
@@ -40,11 +41,13 @@ static void remove_folder(void)
 
 _Noreturn static void usage(void)
 {
-    fputs("usage: grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S]\n"
-          "             [--unsafe] [--list | --units FILE [--from N] [--to N] "
-          "|\n"
-          "             --collect] SUBMISSIONS\n",
-          stderr);
+    fputs(
+        "usage: grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S]\n"
+        "             [--unsafe]\n"
+        "             [--list | --units FILE [--from N] [--to N] | --collect]\n"
+        "             SUBMISSIONS\n"
+        "       grade --probe\n",
+        stderr);
     exit(STATUS_USAGE);
 }
 
@@ -56,6 +59,14 @@ static long number(const char *word, long least, long most)
         errx(STATUS_USAGE, "%s: a number from %ld to %ld is needed", word,
              least, most);
     return value;
+}
+
+static const char *without_slashes(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    return text_copy(path, len);
 }
 
 static struct grading read_arguments(int argc, char **argv)
@@ -118,7 +129,7 @@ static struct grading read_arguments(int argc, char **argv)
     if (!grading.submissions || !is_folder(grading.submissions))
         err(STATUS_USAGE, "%s", argv[optind]);
     if (!grading.out || !*grading.out)
-        grading.out = text("%s.graded", grading.submissions);
+        grading.out = text("%s.graded", without_slashes(argv[optind]));
     if (grading.slots < 1 || grading.slots > MOST_SLOTS)
         grading.slots = 1;
     return grading;
@@ -340,6 +351,11 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "inside"))
         inside_main(argc - 1, argv + 1);
+    slots_catch_signals();
+    if (argc == 2 && !strcmp(argv[1], "--probe")) {
+        need_sandbox();
+        return STATUS_PASS;
+    }
     struct grading grading = read_arguments(argc, argv);
     struct learners learners = learners_read(grading.submissions);
     struct labs chosen = choose_labs(&grading, learners);
@@ -356,7 +372,6 @@ int main(int argc, char **argv)
     if (asked.units)
         units = named_units(&units);
 
-    slots_catch_signals();
     if (!asked.collect)
         prepare(&grading, labs, chosen.count, &units);
     if (slots_interrupted)
