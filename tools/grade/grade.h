@@ -171,6 +171,8 @@ bool unit_grade(const struct grading *grading, const struct unit *unit,
                 int slot);
 /* The result, or NULL when there is none of what is handed in now. */
 json_t *unit_result(const struct grading *grading, const struct unit *unit);
+/* It is to be graded again, whatever came out. */
+void unit_forget(const struct grading *grading, const struct unit *unit);
 
 /* Grades all units, some at a time; the number of those that could not be
  * graded. Stops early when interrupted. */
@@ -180,9 +182,8 @@ extern volatile sig_atomic_t slots_interrupted;
 /* SIGINT and its like set slots_interrupted, and arrive in ppoll(2) only. */
 void slots_catch_signals(void);
 
-/* Writes all reports from the results that are there. The number of units that
- * have none. */
-size_t report_write(const struct grading *grading, struct learners learners,
-                    const struct kit_lab *labs, size_t lab_count);
+/* Writes all reports from the results that are there. */
+void report_write(const struct grading *grading, struct learners learners,
+                  const struct kit_lab *labs, size_t lab_count);
 
 #endif

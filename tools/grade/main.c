@@ -2,14 +2,16 @@
  * grade - grades a class: what each learner has handed in, lab by lab.
  *
  *     grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S] [--unsafe]
- *           [--list | --units FILE [--from N] [--to N] | --collect] SUBMISSIONS
+ *           [--list | --references | --units FILE [--from N] [--to N] |
+ *           --collect] SUBMISSIONS
  *     grade --probe
  *
  * --list prints the units of work, "LEARNER LAB" on a line, and grades none.
- * --units grades those that are named in such a file, from line N to line N
- * (--to 0: only the reference), and writes no reports. --collect writes the
- * reports from what is there. So several machines that share the folders may
- * grade one class. --probe says whether there is a sandbox here.
+ * --references only has the reference tested, which else the first one does.
+ * --units grades those that are named in such a file, from line N to line N,
+ * and writes no reports. --collect writes the reports from what is there. So
+ * several machines that share the folders may grade one class. --probe says
+ * whether there is a sandbox here.
  *
  * Exit status: 0 everything is graded, 1 something could not be, 2 wrong usage,
  * 4 there is no sandbox or a library is missing, 130 interrupted.
@@ -27,7 +29,7 @@
 
 static struct {
     const char *labs, *units;
-    bool list, collect;
+    bool list, collect, references;
     long from, to;
 } asked = {.from = 1, .to = 1000000000};
 
@@ -41,13 +43,11 @@ static void remove_folder(void)
 
 _Noreturn static void usage(void)
 {
-    fputs(
-        "usage: grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S]\n"
-        "             [--unsafe]\n"
-        "             [--list | --units FILE [--from N] [--to N] | --collect]\n"
-        "             SUBMISSIONS\n"
-        "       grade --probe\n",
-        stderr);
+    fputs("usage: grade [--out DIR] [--labs NAMES] [--jobs N] [--patience S]\n"
+          "             [--unsafe] [--list | --references | --units FILE\n"
+          "             [--from N] [--to N] | --collect] SUBMISSIONS\n"
+          "       grade --probe\n",
+          stderr);
     exit(STATUS_USAGE);
 }
 
@@ -71,7 +71,7 @@ static const char *without_slashes(const char *path)
 
 static struct grading read_arguments(int argc, char **argv)
 {
-    enum { LABS = 1, UNITS, FROM, TO, LIST, COLLECT };
+    enum { LABS = 1, UNITS, FROM, TO, LIST, COLLECT, REFERENCES };
     static const struct option options[] = {
         {"out", required_argument, NULL, 'o'},
         {"labs", required_argument, NULL, LABS},
@@ -82,6 +82,7 @@ static struct grading read_arguments(int argc, char **argv)
         {"units", required_argument, NULL, UNITS},
         {"from", required_argument, NULL, FROM},
         {"to", required_argument, NULL, TO},
+        {"references", no_argument, NULL, REFERENCES},
         {"collect", no_argument, NULL, COLLECT},
         {0}};
     struct grading grading = {.slots = (int)sysconf(_SC_NPROCESSORS_ONLN),
@@ -114,7 +115,10 @@ static struct grading read_arguments(int argc, char **argv)
             asked.from = number(optarg, 1, asked.to);
             break;
         case TO:
-            asked.to = number(optarg, 0, asked.to);
+            asked.to = number(optarg, 1, asked.to);
+            break;
+        case REFERENCES:
+            asked.references = true;
             break;
         case COLLECT:
             asked.collect = true;
@@ -241,6 +245,7 @@ static const char *look_at_reference(const struct grading *grading,
                                      struct kit_lab *lab)
 {
     const struct unit unit = {.lab = lab};
+    lab->skipped = (struct names){0};
     json_t *result = unit_result(grading, &unit);
     if (!result)
         return "the reference could not be graded";
@@ -328,7 +333,22 @@ static bool is_in(const struct units *units, const struct kit_lab *lab)
     return false;
 }
 
-/* Builds the tests of labs and has the reference pass them. */
+/* Those for which there is no result yet. */
+static struct units without_result(const struct grading *grading,
+                                   const struct units *units)
+{
+    struct units pending = {0};
+    for (size_t i = 0; i < units->count; i++) {
+        const struct unit *unit = &units->unit[i];
+        json_t *result = unit_result(grading, unit);
+        if (!result)
+            add_unit(&pending, unit->learner, unit->lab);
+        json_decref(result);
+    }
+    return pending;
+}
+
+/* Builds the tests of the units' labs and has the reference pass them. */
 static void prepare(struct grading *grading, struct kit_lab *labs,
                     size_t lab_count, const struct units *units)
 {
@@ -340,11 +360,64 @@ static void prepare(struct grading *grading, struct kit_lab *labs,
     for (size_t i = 0; i < lab_count; i++) {
         if (!is_in(units, &labs[i]))
             continue;
+        const struct unit reference = {.lab = &labs[i]};
+        if (labs[i].problem) /* perhaps not this time */
+            unit_forget(grading, &reference);
+        labs[i].problem = NULL;
         kit_add(&grading->kit, &labs[i]);
         if (!labs[i].problem)
             add_unit(&references, NULL, &labs[i]);
     }
     slots_run(grading, references.unit, references.count, "references");
+    for (size_t i = 0; i < lab_count; i++)
+        if (is_in(units, &labs[i]) && !labs[i].problem)
+            labs[i].problem = look_at_reference(grading, &labs[i]);
+}
+
+/* Grades what is to be graded; the number of units for which that failed. */
+static size_t grade(struct grading *grading, struct kit_lab *labs,
+                    size_t lab_count, const struct units *units)
+{
+    struct units able = {0};
+    prepare(grading, labs, lab_count, units);
+    for (size_t i = 0; i < units->count; i++)
+        if (!units->unit[i].lab->problem)
+            add_unit(&able, units->unit[i].learner, units->unit[i].lab);
+    if (slots_interrupted)
+        return units->count;
+    return units->count - able.count +
+           slots_run(grading, able.unit, able.count, "graded");
+}
+
+/* Does what was asked for with the units that have no result; the number of
+ * those that have none afterwards, and should. */
+static size_t work_on(struct grading *grading, struct kit_lab *labs,
+                      size_t lab_count, const struct units *units)
+{
+    size_t failed = 0;
+    /* What the reference did last time holds until something changes. */
+    for (size_t i = 0; i < lab_count; i++)
+        labs[i].problem = look_at_reference(grading, &labs[i]);
+    struct units pending = without_result(grading, units);
+    if (asked.references)
+        prepare(grading, labs, lab_count, units);
+    else if (asked.collect)
+        failed = pending.count;
+    else if (pending.count)
+        failed = grade(grading, labs, lab_count, &pending);
+    for (size_t i = 0; i < lab_count; i++)
+        if (labs[i].problem && is_in(&pending, &labs[i])) {
+            warnx("%s: %s", labs[i].lab.name, labs[i].problem);
+            failed++;
+        }
+    return failed;
+}
+
+static void print_units(const struct units *units)
+{
+    for (size_t i = 0; i < units->count; i++)
+        printf("%s %s\n", units->unit[i].learner->id,
+               units->unit[i].lab->lab.name);
 }
 
 int main(int argc, char **argv)
@@ -362,38 +435,21 @@ int main(int argc, char **argv)
     struct kit_lab *labs = keep(calloc(chosen.count + 1, sizeof *labs));
     for (size_t i = 0; i < chosen.count; i++)
         labs[i] = kit_lab_read(&chosen.lab[i]);
-    struct units units = all_units(learners, labs, chosen.count), able = {0};
+    struct units units = all_units(learners, labs, chosen.count);
     if (asked.list) {
-        for (size_t i = 0; i < units.count; i++)
-            printf("%s %s\n", units.unit[i].learner->id,
-                   units.unit[i].lab->lab.name);
+        print_units(&units);
         return STATUS_PASS;
     }
     if (asked.units)
         units = named_units(&units);
 
-    if (!asked.collect)
-        prepare(&grading, labs, chosen.count, &units);
-    if (slots_interrupted)
-        return STATUS_INTERRUPTED;
-    for (size_t i = 0; i < chosen.count; i++) {
-        if (!labs[i].problem && is_in(&units, &labs[i]))
-            labs[i].problem = look_at_reference(&grading, &labs[i]);
-        if (labs[i].problem)
-            warnx("%s: %s", labs[i].lab.name, labs[i].problem);
-    }
-    for (size_t i = 0; i < units.count; i++)
-        if (!units.unit[i].lab->problem)
-            add_unit(&able, units.unit[i].learner, units.unit[i].lab);
-    size_t failed = units.count - able.count;
-    if (!asked.collect)
-        failed += slots_run(&grading, able.unit, able.count, "graded");
+    size_t failed = work_on(&grading, labs, chosen.count, &units);
     if (slots_interrupted) {
         warnx("interrupted; what is graded stays, and the same command goes "
               "on");
         return STATUS_INTERRUPTED;
     }
-    if (!asked.units)
-        failed += report_write(&grading, learners, labs, chosen.count);
+    if (!asked.units && !asked.references)
+        report_write(&grading, learners, labs, chosen.count);
     return failed ? STATUS_FAIL : STATUS_PASS;
 }

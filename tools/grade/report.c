@@ -411,14 +411,13 @@ static struct person read_person(const struct grading *grading,
     return person;
 }
 
-/* How many units ended how; the number of those without a result. */
-static size_t print_sums(const struct person *people, size_t count,
-                         const char *out)
+/* How many units ended how. */
+static void print_sums(const struct person *people, size_t count,
+                       const char *out)
 {
     static const char *const statuses[] = {
         "graded",  "missing", "untouched", "does-not-build",
         "refused", "broken",  "invalid",   "not-graded"};
-    size_t without = 0;
     for (size_t s = 0; s < sizeof statuses / sizeof *statuses; s++) {
         size_t found = 0;
         for (size_t i = 0; i < count; i++)
@@ -426,16 +425,13 @@ static size_t print_sums(const struct person *people, size_t count,
                 found += !strcmp(people[i].rows[r].status, statuses[s]);
         if (found)
             printf("%6zu %s\n", found, statuses[s]);
-        if (!strcmp(statuses[s], "not-graded"))
-            without = found;
     }
     printf("%zu learner%s: %s/grades.csv, %s/reports\n", count,
            count == 1 ? "" : "s", out, out);
-    return without;
 }
 
-size_t report_write(const struct grading *grading, struct learners learners,
-                    const struct kit_lab *labs, size_t lab_count)
+void report_write(const struct grading *grading, struct learners learners,
+                  const struct kit_lab *labs, size_t lab_count)
 {
     const char *out = grading->out;
     struct person *people = keep(calloc(learners.count + 1, sizeof *people));
@@ -451,5 +447,5 @@ size_t report_write(const struct grading *grading, struct learners learners,
     write_junit(people, learners.count, text("%s/junit.xml", out));
     write_results(people, learners.count, labs, lab_count,
                   text("%s/results.json", out));
-    return print_sums(people, learners.count, out);
+    print_sums(people, learners.count, out);
 }

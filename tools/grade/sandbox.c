@@ -118,7 +118,8 @@ static void add_system(struct arguments *arguments)
 
 static void add_kit(struct arguments *arguments, const struct sandbox *sandbox)
 {
-    static const char *const etc[] = {"passwd", "group", "hosts"};
+    static const char *const etc[] = {"passwd", "group", "hosts",
+                                      "nsswitch.conf"};
     const struct kit *kit = sandbox->kit;
     const char *folder = text("%s/%s", kit->course, sandbox->lab);
     const char *inside = text("/course/%s", sandbox->lab);

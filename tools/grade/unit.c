@@ -173,11 +173,18 @@ static const char *result_path(const struct grading *grading,
                 unit->lab->lab.name);
 }
 
+void unit_forget(const struct grading *grading, const struct unit *unit)
+{
+    const char *path = result_path(grading, unit);
+    if (tree_remove(path) == -1)
+        err(1, "%s", path);
+}
+
 static const char *digest_of(const struct unit *unit, const struct work *work)
 {
     struct digest *digest = digest_new();
     digest_add(digest, unit->lab->digest, strlen(unit->lab->digest));
-    for (size_t i = 0; i < unit->lab->skipped.count; i++)
+    for (size_t i = 0; unit->learner && i < unit->lab->skipped.count; i++)
         digest_add(digest, unit->lab->skipped.name[i],
                    strlen(unit->lab->skipped.name[i]));
     if (work->refused)
