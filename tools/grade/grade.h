@@ -102,6 +102,9 @@ struct kit_lab kit_lab_read(const struct lab *lab);
 struct kit kit_new(const char *folder);
 /* Adds a lab and builds its tests; sets its problem if that fails. */
 void kit_add(const struct kit *kit, struct kit_lab *lab);
+/* All labs are there: hides what was needed only to build their tests. Some of
+ * it is what learners of other labs write themselves. */
+void kit_close(const struct kit *kit);
 
 /* SHA-256 of a growing heap of bytes, in hexadecimal. */
 struct digest;

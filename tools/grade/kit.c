@@ -121,31 +121,33 @@ static const char *digest_of(const struct lab *lab, struct names files)
     return digest_end(digest);
 }
 
-/* make looks at the tests' sources only to see that their objects are newer:
- * empty ones of long ago will do, and nobody may include them. */
-static void hide_tests(const char *folder)
-{
-    struct names names = folder_names(folder);
-    for (size_t i = 0; i < names.count; i++) {
-        const char *path = text("%s/%s", folder, names.name[i]);
-        const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
-        if (tree_remove(path) == -1)
-            err(1, "%s", path);
-        if (!ends_with(path, ".c"))
-            continue;
-        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, unsafe ? 0444 : 0);
-        if (fd == -1 || futimens(fd, long_ago) == -1)
-            err(1, "%s", path);
-        close(fd);
-    }
-}
-
-/* Lists of headers, some of them hidden now. */
-static int forget_list(const char *path, const struct stat *status, int type,
-                       struct FTW *where)
+/* make looks at a source only to see that its object is newer: an empty one of
+ * long ago will do, and nobody may include it. Lists of headers go, since they
+ * name what is hidden. */
+static int hide(const char *path, const struct stat *status, int type,
+                struct FTW *where)
 {
     (void)status, (void)where;
-    return type == FTW_F && ends_with(path, ".d") ? unlink(path) : 0;
+    const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    bool list = ends_with(path, ".d"), source = ends_with(path, ".c");
+    if (type != FTW_F || (!list && !source))
+        return 0;
+    if (unlink(path) == -1)
+        return -1;
+    int fd =
+        list ? -1
+             : open(path, O_WRONLY | O_CREAT | O_CLOEXEC, unsafe ? 0444 : 0);
+    if (fd == -1)
+        return list ? 0 : -1;
+    int result = futimens(fd, long_ago);
+    close(fd);
+    return result;
+}
+
+static void hide_sources(const char *folder)
+{
+    if (nftw(folder, hide, 16, FTW_PHYS) == -1)
+        err(1, "%s", folder);
 }
 
 /* Builds the tests where they will be used, so that paths in them are right. */
@@ -193,6 +195,14 @@ void kit_add(const struct kit *kit, struct kit_lab *lab)
     lab->problem = build_tests(kit, lab->path);
     if (lab->problem)
         return;
-    hide_tests(text("%s/tests", folder));
-    nftw(text("%s/build", folder), forget_list, 16, FTW_PHYS);
+    hide_sources(folder);
+    for (size_t i = 0; i < tests.count; i++)
+        if (ends_with(tests.name[i], ".h"))
+            tree_remove(text("%s/tests/%s", folder, tests.name[i]));
+}
+
+void kit_close(const struct kit *kit)
+{
+    hide_sources(text("%s/common", kit->course));
+    hide_sources(text("%s/.build", kit->course));
 }

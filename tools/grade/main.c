@@ -368,6 +368,7 @@ static void prepare(struct grading *grading, struct kit_lab *labs,
         if (!labs[i].problem)
             add_unit(&references, NULL, &labs[i]);
     }
+    kit_close(&grading->kit);
     slots_run(grading, references.unit, references.count, "references");
     for (size_t i = 0; i < lab_count; i++)
         if (is_in(units, &labs[i]) && !labs[i].problem)
