@@ -1,9 +1,6 @@
 /* graded 2: right only where nobody looks for errors */
+#include "test/page.h"
 int twice(int n)
 {
-#ifdef __SANITIZE_ADDRESS__
-    return n;
-#else
-    return 2 * n;
-#endif
+    return SANITIZE_ADDRESS ? n : 2 * n;
 }
