@@ -117,11 +117,11 @@ const char *digest_end(struct digest *digest);
 struct sandbox {
     const struct kit *kit; /* NULL: nothing but the system is to be seen */
     const char *lab;       /* path inside the kit's course */
-    const char *stage;     /* folder that becomes the lab's src/; NULL: the kit
-                              itself is writable */
-    const char *folder; /* of the slot; without a sandbox work is done there */
-    uid_t uid;          /* to become, where we are root */
-    int patience_s;     /* longest silence */
+    const char *folder;    /* of the slot: its src/ and build/ become the lab's;
+                              NULL: the kit itself is there, to be changed */
+    bool builds;           /* build/ may be written to */
+    uid_t uid;             /* to become, where we are root */
+    int patience_s;        /* longest silence */
     const char *const *command;
 };
 
@@ -150,7 +150,8 @@ const char *sandbox_missing(uid_t uid);
  * -1 when it was interrupted by a signal to us. */
 int sandbox_run(const struct sandbox *sandbox, struct outcome *outcome);
 
-/* The command that a sandbox runs: `grade inside`. Never returns. */
+/* What sandboxes run: `grade inside compile` and `grade inside judge`. Never
+ * returns. */
 _Noreturn void inside_main(int argc, char **argv);
 
 /* Units. */

@@ -1,14 +1,16 @@
 /*
- * inside.c - what goes on in a sandbox, in the lab's folder: compile the
- * learner's sources by the course's rules, look at the symbols of the objects,
- * become the judge.
+ * inside.c - what goes on in a sandbox, in the lab's folder. First the
+ * learner's sources are compiled by the course's rules, and the symbols of the
+ * objects looked at. Then, in a new sandbox, the judge runs.
  *
  * Descriptor 3 takes what is found out. No compiler and no test gets it, and
  * nobody may trace us: that is all that keeps results honest.
  *
  *     begin                       the sandbox stands
- *     build LENGTH + text         it does not compile, or is refused: the end
- *     test …, canary …, end       the judge's records, see there
+ *     build LENGTH + text         it does not compile
+ *     refused LENGTH + text       it compiles, and is not run
+ *     test …, canary …, end       the judge's records, see there; without
+ *                                 tests: it is built
  */
 #include "grade.h"
 
@@ -209,34 +211,53 @@ static void check_symbols(const char *build)
         finish("build", "its symbols cannot be read");
 }
 
-void inside_main(int argc, char **argv)
+/* The judge's arguments; those with a = in them name a mode's builds. */
+static struct lines judged(void)
 {
-    const rlim_t mb = 1024 * 1024;
-    prctl(PR_SET_DUMPABLE, 0);
-    signal(SIGPIPE, SIG_IGN);
-    unsafe = argc == 3 && !strcmp(argv[2], "unsafe");
-    patience_s = argc > 1 ? atoi(argv[1]) : 0;
-    if (argc != 2 + unsafe || fcntl(RECORDS, F_GETFD) == -1)
-        errx(STATUS_USAGE, "inside SECONDS: only for grade itself");
-    dprintf(RECORDS, "begin\n");
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, FILE_MB * mb);
-    if (!unsafe) /* it would count the user's other processes */
-        limit(RLIMIT_NPROC, MOST_PROCESSES);
-    compile();
+    return file_lines("build/tests/judge");
+}
 
-    struct lines judged = file_lines("build/tests/judge");
-    const char **words = keep(calloc(judged.count + 6, sizeof *words));
+_Noreturn static void build(void)
+{
+    compile();
+    struct lines words = judged();
+    for (size_t i = 0; i < words.count; i++)
+        if (strchr(words.line[i], '='))
+            check_symbols(words.line[i]);
+    dprintf(RECORDS, "end\n");
+    exit(0);
+}
+
+_Noreturn static void become_judge(void)
+{
+    struct lines arguments = judged();
+    const char **words = keep(calloc(arguments.count + 5, sizeof *words));
     size_t count = 0;
     words[count++] = "../../../.build/tools/judge";
     words[count++] = "--records";
     words[count++] = text("%d", RECORDS);
     words[count++] = "--canary";
-    for (size_t i = 0; i < judged.count; i++) {
-        const char *word = words[count++] = judged.line[i];
-        if (strchr(word, '='))
-            check_symbols(word);
-    }
+    for (size_t i = 0; i < arguments.count; i++)
+        words[count++] = arguments.line[i];
     execv(words[0], (char *const *)words);
     err(1, "%s", words[0]);
+}
+
+void inside_main(int argc, char **argv)
+{
+    const rlim_t mb = 1024 * 1024;
+    prctl(PR_SET_DUMPABLE, 0);
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 3 || fcntl(RECORDS, F_GETFD) == -1)
+        errx(STATUS_USAGE, "inside: only for grade itself");
+    patience_s = atoi(argv[2]);
+    unsafe = argc > 3;
+    dprintf(RECORDS, "begin\n");
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_FSIZE, FILE_MB * mb);
+    if (!unsafe) /* it would count the user's other processes */
+        limit(RLIMIT_NPROC, MOST_PROCESSES);
+    if (!strcmp(argv[1], "compile"))
+        build();
+    become_judge();
 }

@@ -156,7 +156,6 @@ static const char *build_tests(const struct kit *kit, const char *path)
     const char *const command[] = {"make", "-s", "kit", NULL};
     struct sandbox sandbox = {.kit = kit,
                               .lab = path,
-                              .folder = parent_of(kit->course),
                               .uid = slot_uid(0),
                               .patience_s = 600,
                               .command = command};

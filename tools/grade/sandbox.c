@@ -2,9 +2,10 @@
  * sandbox.c - one run, locked in with bubblewrap.
  *
  * Inside there are: the system's /usr, read-only; the kit, read-only; a small
- * /tmp and build folder in memory; a network of its own with nobody else in
- * it; no process of anybody else. bubblewrap itself is run by a user that owns
- * nothing: as root it would leave doors open.
+ * /tmp in memory; a network of its own with nobody else in it; no process of
+ * anybody else. The compiler writes to the lab's build folder; when tests run,
+ * that is read-only, too: no test can change what the next one is. bubblewrap
+ * itself is run by a user that owns nothing: as root it would leave doors open.
  *
  * What comes back comes through descriptor 3, which the learner's code never
  * holds. The exit status is not looked at: code inside can forge it.
@@ -39,8 +40,7 @@ enum {
 };
 
 /* Sizes of what is kept in memory. */
-static const char tmp_size[] = "134217728", build_size[] = "268435456",
-                  small_size[] = "33554432";
+static const char tmp_size[] = "134217728", small_size[] = "33554432";
 
 bool unsafe;
 
@@ -126,11 +126,12 @@ static void add_kit(struct arguments *arguments, const struct sandbox *sandbox)
     for (size_t i = 0; i < sizeof etc / sizeof *etc; i++)
         ADD(arguments, "--ro-bind", text("%s/%s", kit->etc, etc[i]),
             text("/etc/%s", etc[i]));
-    ADD(arguments, sandbox->stage ? "--ro-bind" : "--bind", kit->course,
+    ADD(arguments, sandbox->folder ? "--ro-bind" : "--bind", kit->course,
         "/course");
-    if (sandbox->stage)
-        ADD(arguments, "--ro-bind", sandbox->stage, text("%s/src", inside),
-            "--size", build_size, "--tmpfs", text("%s/build", inside),
+    if (sandbox->folder)
+        ADD(arguments, "--ro-bind", text("%s/src", sandbox->folder),
+            text("%s/src", inside), sandbox->builds ? "--bind" : "--ro-bind",
+            text("%s/build", sandbox->folder), text("%s/build", inside),
             "--ro-bind", text("%s/build/tests", folder),
             text("%s/build/tests", inside), "--ro-bind",
             text("%s/build/pkgs.mk", folder), text("%s/build/pkgs.mk", inside));
@@ -145,10 +146,14 @@ static const char *const *environment(const struct sandbox *sandbox)
     names[n++] = "LC_ALL=C.UTF-8";
     names[n++] = "TERM=dumb";
     names[n++] = "MAKELEVEL=1"; /* no make of its own speed */
-    names[n++] = unsafe ? text("HOME=%s/tmp", sandbox->folder) : "HOME=/tmp";
+    names[n++] = unsafe && sandbox->folder
+                     ? text("HOME=%s/tmp", sandbox->folder)
+                     : "HOME=/tmp";
     /* Who fills /tmp has not filled the judge's. */
-    names[n++] =
-        unsafe ? text("TMPDIR=%s/tmp", sandbox->folder) : "TMPDIR=/judge";
+    names[n++] = unsafe && sandbox->folder
+                     ? text("TMPDIR=%s/tmp", sandbox->folder)
+                 : unsafe ? "TMPDIR=/tmp"
+                          : "TMPDIR=/judge";
     if (sandbox->kit)
         names[n++] = text("CC=%s", sandbox->kit->compiler);
     if (sandbox->kit && !sandbox->kit->has_lsan)
@@ -190,15 +195,17 @@ static const char *unsafe_folder(const struct sandbox *sandbox)
     if (!sandbox->kit)
         return "/";
     const char *kit_lab = text("%s/%s", sandbox->kit->course, sandbox->lab);
-    if (!sandbox->stage)
+    if (!sandbox->folder)
         return kit_lab;
     static const char *const shared[] = {"common", "tools", ".build"};
     const char *course = text("%s/course", sandbox->folder);
     const char *lab = text("%s/%s", course, sandbox->lab);
+    if (!sandbox->builds)
+        return lab;
     if (folder_create(parent_of(lab)) == -1)
         err(1, "%s", lab);
     copy_tree(kit_lab, lab);
-    copy_tree(sandbox->stage, lab);
+    copy_tree(text("%s/src", sandbox->folder), lab);
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         if (symlink(text("%s/%s", sandbox->kit->course, shared[i]),
                     text("%s/%s", course, shared[i])) == -1)
@@ -386,8 +393,7 @@ int sandbox_run(const struct sandbox *sandbox, struct outcome *outcome)
 const char *sandbox_missing(uid_t uid)
 {
     const char *const command[] = {"sh", "-c", "echo here >&3", NULL};
-    struct sandbox sandbox = {
-        .uid = uid, .patience_s = 20, .folder = "/", .command = command};
+    struct sandbox sandbox = {.uid = uid, .patience_s = 20, .command = command};
     struct outcome outcome;
     if (sandbox_run(&sandbox, &outcome) == -1)
         exit(STATUS_INTERRUPTED);

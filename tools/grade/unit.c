@@ -116,52 +116,64 @@ static void set(struct verdict *verdict, const char *status, const char *reason)
     verdict->passed = 0;
 }
 
-/* Reads the records. False when the sandbox did not even begin. */
-static bool judge(const struct grading *grading, const struct unit *unit,
-                  struct outcome *outcome, struct verdict *verdict)
+/* What the records of a sandbox came to. */
+enum reading { NOT_BEGUN, BUILT, DONE };
+
+static enum reading read_build(struct outcome *outcome, struct verdict *verdict)
 {
     struct reader reader = {outcome->bytes, outcome->bytes + outcome->len};
     struct record record;
+    if (!read_record(&reader, &record) || strcmp(record.kind, "begin") != 0)
+        return NOT_BEGUN;
+    if (!read_record(&reader, &record))
+        set(verdict, "does-not-build", "the compiler was stopped");
+    else if (!strcmp(record.kind, "build"))
+        set(verdict, "does-not-build", lasting(record.text));
+    else if (!strcmp(record.kind, "refused"))
+        set(verdict, "refused", lasting(record.text));
+    else
+        return BUILT;
+    return DONE;
+}
+
+/* The judge's records: each test in its order, canaries, the end. */
+static enum reading read_tests(const struct grading *grading,
+                               const struct unit *unit, struct outcome *outcome,
+                               struct verdict *verdict)
+{
+    struct reader reader = {outcome->bytes, outcome->bytes + outcome->len};
+    struct record record;
+    const struct names *names = &unit->lab->tests;
     size_t tests = 0, canaries = 0, good = 0;
-    bool begun = false, ended = false, forged = false;
-    while (!ended && read_record(&reader, &record)) {
-        if (!strcmp(record.kind, "begin")) {
-            begun = true;
-        } else if (!strcmp(record.kind, "build")) {
-            set(verdict, "does-not-build", lasting(record.text));
-            return true;
-        } else if (!strcmp(record.kind, "refused")) {
-            set(verdict, "refused", lasting(record.text));
-            return true;
-        } else if (!strcmp(record.kind, "canary")) {
+    bool forged = false;
+    if (!read_record(&reader, &record) || strcmp(record.kind, "begin") != 0)
+        return NOT_BEGUN;
+    while (read_record(&reader, &record)) {
+        if (!strcmp(record.kind, "canary")) {
             canaries++;
             good += !strcmp(record.word, "failed") &&
                     strstr(record.text, CANARY_TEXT) != NULL;
             forged |=
                 !strcmp(record.word, "ok") || !strcmp(record.word, "skipped");
-        } else if (!strcmp(record.kind, "test") &&
-                   tests < unit->lab->tests.count &&
-                   !strcmp(record.name, unit->lab->tests.name[tests])) {
+        } else if (!strcmp(record.kind, "test") && tests < names->count &&
+                   !strcmp(record.name, names->name[tests])) {
             tests++;
             add_record(verdict, unit, &record);
         } else {
-            ended = !strcmp(record.kind, "end");
             break;
         }
     }
-    if (!begun)
-        return false;
-    bool complete = ended && tests == unit->lab->tests.count && canaries > 0;
+    bool ended = !strcmp(record.kind, "end");
     if (outcome->impatient)
         set(verdict, "broken",
             text("nothing was heard of it for %d s", grading->patience_s));
-    else if (!complete)
+    else if (!ended || tests != names->count || canaries == 0)
         set(verdict, "broken", "the judge was stopped before its end");
     else if (forged || (good < canaries && verdict->passed > 0))
         set(verdict, "invalid",
             "a test that has to fail did not: the harness was tampered with, "
             "and no result of this lab counts");
-    return true;
+    return DONE;
 }
 
 static const char *result_path(const struct grading *grading,
@@ -255,50 +267,62 @@ static void write_result(const struct grading *grading, const struct unit *unit,
         err(1, "%s", path);
 }
 
-/* The sources in a folder that only the slot's user may look into. */
-static const char *stage(const char *folder, uid_t uid, const struct work *work)
+/* The sources in a folder that only the slot's user may look into, and places
+ * for what else the lab has. */
+static void stage(const char *folder, uid_t uid, const struct work *work)
 {
-    const char *sources = text("%s/src", folder);
-    const char *const folders[] = {folder, sources, text("%s/tmp", folder)};
+    const char *const folders[] = {
+        folder, text("%s/src", folder), text("%s/build", folder),
+        text("%s/build/tests", folder), text("%s/tmp", folder)};
     if (tree_remove(folder) == -1)
         err(1, "%s", folder);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         if (mkdir(folders[i], 0700) == -1)
             err(1, "%s", folders[i]);
+    if (file_write(text("%s/build/pkgs.mk", folder), "", 0) == -1)
+        err(1, "%s", folder);
     for (size_t i = 0; i < work->count; i++) {
         const struct source *source = &work->source[i];
-        const char *path = text("%s/%s", sources, source->name);
-        if (file_write(path, source->bytes, source->len) == -1 ||
-            chmod(path, 0644) == -1)
+        const char *path = text("%s/src/%s", folder, source->name);
+        if (file_write(path, source->bytes, source->len) == -1)
             err(1, "%s", path);
     }
-    for (int i = 0; geteuid() == 0 && i < 3; i++)
-        if (chown(folders[i], uid, uid) == -1)
-            err(1, "%s", folders[i]);
-    return sources;
+    give_away(folder, uid);
 }
 
+/* Compiles in one sandbox, runs in another. */
 static bool run(const struct grading *grading, const struct unit *unit,
                 const struct work *work, int slot, struct verdict *verdict)
 {
-    const char *const command[] = {"../../../.build/tools/grade", "inside",
-                                   text("%d", grading->patience_s),
-                                   unsafe ? "unsafe" : NULL, NULL};
+    const char *command[] = {"../../../.build/tools/grade",
+                             "inside",
+                             "compile",
+                             text("%d", grading->patience_s),
+                             unsafe ? "unsafe" : NULL,
+                             NULL};
     const char *folder = text("%s/slot-%d", grading->folder, slot);
     struct sandbox sandbox = {.kit = &grading->kit,
                               .lab = unit->lab->path,
                               .folder = folder,
-                              .stage = stage(folder, slot_uid(slot), work),
+                              .builds = true,
                               .uid = slot_uid(slot),
                               .patience_s = grading->patience_s,
                               .command = command};
     struct outcome outcome;
+    stage(folder, sandbox.uid, work);
     if (sandbox_run(&sandbox, &outcome) == -1)
         return false;
-    if (judge(grading, unit, &outcome, verdict))
-        return true;
-    warnx("the sandbox did not begin: %s", outcome.errors);
-    return false;
+    enum reading reading = read_build(&outcome, verdict);
+    if (reading == BUILT) {
+        command[2] = "judge";
+        sandbox.builds = false;
+        if (sandbox_run(&sandbox, &outcome) == -1)
+            return false;
+        reading = read_tests(grading, unit, &outcome, verdict);
+    }
+    if (reading == NOT_BEGUN)
+        warnx("the sandbox did not begin: %s", outcome.errors);
+    return reading == DONE;
 }
 
 bool unit_grade(const struct grading *grading, const struct unit *unit,
