@@ -81,6 +81,13 @@ static void add_file(struct digest *digest, const char *path)
     digest_add(digest, bytes, len);
 }
 
+/* The tests of the tools themselves, and what is built there. */
+static bool decides_nothing(const char *name)
+{
+    return !strcmp(name, "mistakes") || !strcmp(name, "tests") ||
+           !strcmp(name, "build") || *name == '.';
+}
+
 static void add_tree(struct digest *digest, const char *path)
 {
     if (!is_folder(path)) {
@@ -89,7 +96,7 @@ static void add_tree(struct digest *digest, const char *path)
     }
     struct names names = folder_names(path);
     for (size_t i = 0; i < names.count; i++)
-        if (strcmp(names.name[i], "mistakes") != 0 && *names.name[i] != '.')
+        if (!decides_nothing(names.name[i]))
             add_tree(digest, text("%s/%s", path, names.name[i]));
 }
 
