@@ -15,22 +15,27 @@ ifeq (,$(SETUP_FIRST)$(filter help,$(or $(MAKECMDGOALS),help)))
 include common/shared.mk
 endif
 
-LABS := $(sort $(wildcard chapter_*/*/lab_*))
+LABS := $(sort $(patsubst %/Makefile,%,$(wildcard chapter_*/*/lab_*/Makefile)))
 EXACT := $(strip $(foreach l,$(LABS),$(if $(filter $(LAB),$(notdir $l)),$l)))
 MATCHES := $(or $(EXACT),$(strip $(foreach l,$(LABS),$(if \
 	$(findstring $(LAB),$(notdir $l)),$l))))
 
-IN_LAB := program test solution run debug watch hint compare reset undo bench \
-	stress
-.PHONY: help start next progress check checked grade $(IN_LAB) FORCE
+IN_LAB := program test solution run debug hint compare reset undo bench stress
+OF_COURSE := next progress done undone quiz update
+.PHONY: help start check checked grade watch man $(OF_COURSE) $(IN_LAB) FORCE
 
 define HELP
 make start           set up this machine and begin (or go on)
 make check           set up this machine and prove the whole course
+make watch           test the lab that you save, at each save
 make next            the next lab to do
 make progress        chapters, topics and labs, and how far you are
-make test LAB=cat    in a lab: test, run, debug, watch, hint, compare, reset,
-                     undo, solution, bench, stress; `make help` there says more
+make done ITEM="os memory"   tick a theory page or a checkpoint; make undone
+make quiz            a chapter's questions; CHAPTER=os for another one
+make update          a newer course; your work stays
+make man             all of this at length
+make test LAB=cat    in a lab: test, run, debug, hint, compare, reset, undo,
+                     solution, bench, stress; `make help` there says more
 make grade SUBMISSIONS=dir    a class: what each folder's owner has passed
 make stress          every solution's tests a hundred times, on a busy machine
 make compile_commands.json    for editors: how each file is compiled
@@ -48,13 +53,21 @@ check:
 	@$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(getconf \
 		_NPROCESSORS_ONLN)) checked
 
-ifneq (,$(filter started next progress,$(MAKECMDGOALS)))
+ifneq (,$(filter started watch $(OF_COURSE),$(MAKECMDGOALS)))
 .PHONY: started
 started: shared compile_commands.json
 	@$(COURSE) start
-next progress: $(COURSE)
-	@$(COURSE) $@
+watch: $(COURSE)
+	@$(COURSE) watch $(if $(LAB),$(MATCHES))
+done undone: ARGUMENT = $(or $(ITEM),-)
+quiz: ARGUMENT = $(CHAPTER)
+$(OF_COURSE): $(COURSE)
+	@$(COURSE) $@ $(if $(ARGUMENT),'$(ARGUMENT)')
 endif
+man:
+	@command -v man >/dev/null || \
+		{ echo 'man is not installed: tools/course/course.7' >&2; exit 4; }
+	@man -l tools/course/course.7
 
 # Grades the folders in SUBMISSIONS; OUT is where the results go, LABS which
 # labs (those that somebody has worked on), JOBS how many at a time.
@@ -71,9 +84,9 @@ IN_LAB := $(filter-out bench,$(IN_LAB))
 bench: $(GRADE) shared
 	@COUNT='$(COUNT)' tools/grade/bench
 endif
-ifneq (,$(filter $(IN_LAB),$(MAKECMDGOALS)))
+ifneq (,$(filter $(IN_LAB) watch,$(MAKECMDGOALS)))
 ifeq (,$(LAB))
-ifeq (,$(filter stress,$(MAKECMDGOALS)))
+ifeq (,$(filter stress watch,$(MAKECMDGOALS)))
 $(error say which lab: make $(MAKECMDGOALS) LAB=mini_cat)
 endif
 MATCHES := $(LABS)
@@ -104,7 +117,8 @@ PAGES := $(wildcard README.md .github/CONTRIBUTING.md chapter_*/*.md \
 	chapter_*/*/theory.md)
 PAGE_RESULTS := $(foreach p,$(PAGES),$R/$(subst /,-,$p).result)
 TOOL_RESULTS := $R/judge.result $R/course.result $R/grade.result \
-	$R/library.result $R/setup.result $R/lint.result $R/clangd.result
+	$R/library.result $R/setup.result $R/lint.result $R/clangd.result \
+	$R/fuzz.result
 RESULTS := $(TOOL_RESULTS) $(LAB_RESULTS) $(PAGE_RESULTS)
 
 checked: $(RESULTS)
@@ -130,7 +144,8 @@ $R/judge.result: $(wildcard tools/judge/tests/* tools/judge/tests/*/* \
 		tools/judge/tests/*/*/* tools/judge/tests/*/*/*/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/judge/tests/run > $@ 2>&1 || :
-$R/course.result: $(wildcard tools/course/tests/*) $(HARNESS) | shared
+$R/course.result: $(wildcard tools/course/tests/* tools/course/course.7 \
+		tools/completion/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/course/tests/run > $@ 2>&1 || :
 $R/grade.result: $(GRADE) $(wildcard tools/grade/tests/* \
@@ -140,13 +155,20 @@ $R/grade.result: $(GRADE) $(wildcard tools/grade/tests/* \
 $R/library.result: $(HARNESS) $(call FILES,tools/library_tests) | shared
 	@mkdir -p $R
 	@tools/library_tests/run > $@ 2>&1 || :
+$R/fuzz.result: $(wildcard common/http*.[ch] common/fuzz/* \
+		common/fuzz/corpus/*) | shared
+	@mkdir -p $R
+	@CC='$(CC)' common/fuzz/run > $@ 2>&1 || :
 $R/setup.result: tools/setup tools/packages | shared
 	@mkdir -p $R
 	@tools/tests/setup > $@ 2>&1 || :
-$R/lint.result: $(HARNESS) $(wildcard tools/grade/*.[ch] tools/* tools/*/tests/run .ci/run) | shared
+LINTED := $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
+	tools/grade/*.[ch] common/*.[ch] \
+	common/test/*.[ch] common/fuzz/*.c common/fuzz/run tools/* \
+	tools/*/tests/run tools/course/tests/* .ci/run)
+$R/lint.result: $(HARNESS) $(LINTED) | shared
 	@mkdir -p $R
-	@tools/lint tools $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
-		tools/grade/*.[ch] common/*.[ch] common/test/*.[ch] tools/* tools/*/tests/run .ci/run) \
+	@tools/lint tools $(LINTED) \
 		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson libcrypto) > $@ 2>&1 || :
 $R/clangd.result: .clangd tools/tests/clangd common/lab.mk \
 		$(wildcard $(addsuffix /problem/*.c,$(LABS)) \

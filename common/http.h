@@ -57,16 +57,14 @@ struct http_head {
     struct http_text method; /* requests: "GET"; case matters */
     struct http_text target; /* requests: as sent, "/hello/x?y=1" */
     struct http_text path;   /* requests: the target from its "/" on; "/" if
-                                an absolute target has none; "*" as sent;
-                                empty for CONNECT */
+                                an absolute target has none (then it is not
+                                among the bytes); "*" as sent; empty for
+                                CONNECT */
     struct http_text host;   /* requests: of the target if it names one, else
                                 of the Host field; may be empty */
     int status;              /* responses: 100 to 999 */
     struct http_text reason; /* responses: may be empty */
     int minor;               /* of the version HTTP/1.minor: 0 or 1 */
-
-    struct http_field fields[HTTP_MAX_FIELDS];
-    size_t num_fields;
 
     enum http_body body;
     uint64_t content_length; /* bytes; 0 unless body is HTTP_LENGTH */
@@ -79,6 +77,10 @@ struct http_head {
     size_t line; /* the parser's own: where the first unread line begins */
     size_t seen; /* and how far its end has been looked for */
     bool first;  /* and whether the first line has been read */
+
+    /* Only the first num_fields mean something; the others need not be 0. */
+    size_t num_fields;
+    struct http_field fields[HTTP_MAX_FIELDS];
 };
 
 /*
@@ -88,15 +90,18 @@ struct http_head {
  * Returns 1 when the head is complete (head->len), 0 when more bytes are
  * needed, -1 when it can never become a valid head; head->error is then the
  * status to answer with, and later calls say the same. A bad line is told at
- * the latest when its end has come, and the first bad line wins; what only the
- * whole head can show (Host, body) is told at its end.
+ * the latest when its end has come, and the first bad line wins; of two faults
+ * in one line either may be told. What only the whole head can show (Host,
+ * body) is told at its end, and there 400 goes before 413 and 501.
  *
  * 400  - the first line is not METHOD SP TARGET SP HTTP/d.d CRLF, with exactly
  *        one blank each (one empty line before it is skipped);
  *      - METHOD is not a token (RFC 9110, section 5.6.2), TARGET is not made of
- *        '!' to '~' without '#', or has none of the four forms: /path?query,
- *        http://host/path (https:// as well), * with OPTIONS, host:port with
- *        CONNECT;
+ *        '!' to '~' without '#', or has none of the four forms: /path?query;
+ *        http://host/path (or https://, in any case; /path?query may be
+ *        missing, a query alone may not follow the host); * with OPTIONS;
+ *        host:port with CONNECT, which takes no other. A host has the bytes
+ *        that Host may have, at least one; the port of CONNECT is digits;
  *      - a line ends with LF alone, or has CR elsewhere, NUL or another control
  *        character but tab;
  *      - a field's name is empty or not a token: so also a blank before the
@@ -140,7 +145,6 @@ struct http_chunked {
     int state; /* the parser's own */
     uint64_t left;
     size_t line;
-    size_t trailers;
     bool done; /* its last byte has been taken */
 };
 
@@ -152,10 +156,12 @@ struct http_chunked {
  * takes 0.
  *
  * Returns -1 for a body that breaks the rules (answer: 400): a size that is
- * not 1 to 16 hexadecimal digits, a size line (extensions included, they are
- * skipped) or all trailer fields (skipped, too) of more than HTTP_MAX_LINE
- * bytes, a control character in them but tab, LF without CR, a chunk not
- * followed by CRLF. Later calls say the same.
+ * not 1 to 16 hexadecimal digits with CRLF or ';' right behind them, a size
+ * line (extensions included, they are skipped) of more than HTTP_MAX_LINE
+ * bytes, trailer fields (skipped, too, whatever they say) and the empty line
+ * behind them of more than HTTP_MAX_LINE bytes, a control character in them
+ * but tab, LF without CR, CR without LF, a chunk not followed by CRLF. It is
+ * told at the byte that breaks the rule. Later calls say the same.
  */
 ssize_t http_chunked(struct http_chunked *chunked, const char *bytes,
                      size_t len, struct http_text *data);

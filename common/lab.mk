@@ -178,8 +178,8 @@ comma := ,
 
 test: built $(COURSE)
 	@$(RUN_JUDGE) --prefix '$(PREFIX)' --again '$(AGAIN)' \
-		--note '$(strip $(NOTE))'
-	@$(if $(filter src,$(SRC)),$(if $(TEST),,$(COURSE) passed .))
+		--note '$(strip $(NOTE))'$(if $(filter src,$(SRC)),$(if $(TEST),,; \
+	status=$$?; $(COURSE) tested . $$status; exit $$status))
 
 solution:
 	@$(MAKE) test SRC=solution
@@ -282,8 +282,6 @@ kit: $(JUDGE) $(if $(PKG_MISSING),missing,prebuilt)
 prebuilt: $T/list $(if $(PKG_MISSING),,$(foreach m,$(filter $(MODES_HERE), \
 	$(ALL_MODES)),$T/$m/wanted $(call given,$m)) $(call given,fast))
 $(RESULTS): | prebuilt
-
-$R/%.result: export COURSE_QUIET = 1
 
 $R/static.result: $(COURSE) README.md hints.md $(MISTAKES) $(TEST_SOURCES) \
 		$(wildcard problem/*.c $(if $(CI),src/*.c))

@@ -69,7 +69,7 @@ struct rule {
     long first, last;
 };
 
-enum { MOST_RULES = 16 };
+enum { MOST_RULES = 64 };
 
 static struct rule rules[MOST_RULES];
 static int rule_count;

@@ -42,18 +42,32 @@ const char *course_root(void)
     return root;
 }
 
+const char *page_in(const char *folder, const char *name)
+{
+    const char *path = text("%s/%s", folder, name);
+    return file_exists(path) ? path_shown(path) : NULL;
+}
+
 static void add_topic(struct chapter *chapter, const char *topic)
 {
     struct names names = folder_names(topic);
+    size_t labs_before = chapter->lab_count;
     for (size_t i = 0; i < names.count; i++) {
         char *path = text("%s/%s", topic, names.name[i]);
-        if (!starts_with(names.name[i], "lab_") || !is_folder(path))
+        /* A lab that left the course may leave a folder with src/ behind. */
+        if (!starts_with(names.name[i], "lab_") ||
+            !file_exists(text("%s/Makefile", path)))
             continue;
         chapter->labs =
             grow(chapter->labs, chapter->lab_count, sizeof *chapter->labs);
         chapter->labs[chapter->lab_count++] =
             (struct lab){.name = names.name[i], .path = path, .topic = topic};
     }
+    if (chapter->lab_count == labs_before && !page_in(topic, "theory.md"))
+        return;
+    chapter->topics =
+        grow(chapter->topics, chapter->topic_count, sizeof *chapter->topics);
+    chapter->topics[chapter->topic_count++] = topic;
 }
 
 struct course course_read(void)
@@ -69,6 +83,43 @@ struct course course_read(void)
             add_topic(chapter, text("%s/%s", folder, topics.name[t]));
     }
     return course;
+}
+
+static void add_item(const char ***items, size_t *count, const char *item)
+{
+    *items = grow(*items, *count, sizeof **items);
+    (*items)[*count] = item;
+    *count += item != NULL;
+}
+
+const char **course_items(const struct course *course)
+{
+    const char **items = NULL;
+    size_t count = 0;
+    for (int c = 0; c < CHAPTER_COUNT; c++) {
+        const struct chapter *chapter = &course->chapters[c];
+        for (size_t t = 0; t < chapter->topic_count; t++)
+            add_item(&items, &count, page_in(chapter->topics[t], "theory.md"));
+        add_item(&items, &count,
+                 page_in(text("%s/%s", course_root(), chapter->name),
+                         "checkpoint.md"));
+    }
+    add_item(&items, &count, NULL);
+    return items;
+}
+
+const struct chapter *course_chapter(const struct course *course,
+                                     const char *part)
+{
+    const struct chapter *found = NULL;
+    for (int c = 0; c < CHAPTER_COUNT; c++) {
+        if (!strstr(course->chapters[c].name, part))
+            continue;
+        if (found)
+            return NULL;
+        found = &course->chapters[c];
+    }
+    return found;
 }
 
 struct lab lab_at(const char *folder)
@@ -112,9 +163,14 @@ const char *path_shown(const char *path)
     return starts_with(path, root) ? path + strlen(root) : path;
 }
 
+bool on_terminal(void)
+{
+    const char *passed_on = getenv("COURSE_TERMINAL");
+    return isatty(STDOUT_FILENO) || (passed_on && *passed_on);
+}
+
 const char *colour(const char *sequence)
 {
     const char *no_color = getenv("NO_COLOR");
-    bool wanted = isatty(STDOUT_FILENO) && !(no_color && *no_color);
-    return wanted ? sequence : "";
+    return on_terminal() && !(no_color && *no_color) ? sequence : "";
 }

@@ -2,7 +2,8 @@
  * course.h - what the course consists of: chapters, topics, labs.
  *
  *     struct course course = course_read();
- *     struct lab *next = course_next(&course);
+ *     for (size_t i = 0; i < course.chapters[0].lab_count; i++)
+ *         puts(course.chapters[0].labs[i].name);
  *
  * All paths are absolute; path_shown() makes one short for the eye.
  */
@@ -28,8 +29,10 @@ struct lab {
 };
 
 struct chapter {
-    const char *name;  /* chapter_01_foundation */
-    const char *title; /* Foundation: C and Linux */
+    const char *name;    /* chapter_01_foundation */
+    const char *title;   /* Foundation: C and Linux */
+    const char **topics; /* folders with a theory page, a lab or both */
+    size_t topic_count;
     struct lab *labs;
     size_t lab_count; /* 0: the chapter is still to come */
 };
@@ -49,20 +52,32 @@ struct course course_read(void);
 /* The lab in this folder. Ends the command with a message when it is none. */
 struct lab lab_at(const char *folder);
 
+/* Is there such a page in this folder? Its path, as path_shown(), or NULL. */
+const char *page_in(const char *folder, const char *name);
+/* "theory.md" of a topic or "checkpoint.md" of a chapter: what can be ticked.
+ * Ends with NULL. */
+const char **course_items(const struct course *course);
+/* The chapter with this in its name, or NULL when none or several have it. */
+const struct chapter *course_chapter(const struct course *course,
+                                     const char *part);
+
 /* Names of the lab's tests, in the order of the files in tests/. */
 struct names lab_tests(const struct lab *lab);
 
 /* The path as one would type it at the root of the course. */
 const char *path_shown(const char *path);
 
-/* The escape sequence, or "" when standard output is no terminal or NO_COLOR
- * is set. */
+/* Does what we print reach a terminal? COURSE_TERMINAL=1 says that it does
+ * although standard output is none: `course watch` passes it on. */
+bool on_terminal(void);
+/* The escape sequence, or "" when we are on no terminal or NO_COLOR is set. */
 const char *colour(const char *sequence);
 
 #define RED "\033[31m"
 #define GREEN "\033[32m"
 #define YELLOW "\033[33m"
 #define CYAN "\033[36m"
+#define BOLD "\033[1m"
 #define DIM "\033[2m"
 #define PLAIN "\033[0m"
 

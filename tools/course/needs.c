@@ -1,5 +1,6 @@
 #include "needs.h"
 #include "course.h"
+#include "file.h"
 #include "process.h"
 #include "text.h"
 
@@ -61,12 +62,24 @@ static bool has_library(const char *name)
     return process_run("/", command) == 0;
 }
 
+/* As tools/probe found out. */
+static bool has_sanitizer(const char *variable)
+{
+    const char *config =
+        file_read(text("%s/.build/config.mk", course_root()), NULL);
+    return config && strstr(config, text("%s := yes", variable));
+}
+
 const char *need_missing(const char *word)
 {
     if (!strcmp(word, "ptrace"))
         return may_trace() ? NULL : "ptrace is not allowed here";
     if (!strcmp(word, "io_uring"))
         return may_ring() ? NULL : "io_uring is not allowed here";
+    if (!strcmp(word, "asan") || !strcmp(word, "tsan"))
+        return has_sanitizer(*word == 'a' ? "HAVE_ASAN" : "HAVE_TSAN")
+                   ? NULL
+                   : text("%s does not run here", word);
     if (!strcmp(word, "sandbox"))
         return may_lock_in() ? NULL : "there is no sandbox here";
     if (starts_with(word, "lib"))

@@ -12,8 +12,8 @@ struct kept {
     void *memory;
 };
 
-/* Nobody reads this list. It shows the leak checker that all memory is still
- * in somebody's hands. */
+/* Newest first. It also shows the leak checker that all memory is still in
+ * somebody's hands. */
 static struct kept *all_kept;
 
 void *keep(void *memory)
@@ -24,6 +24,21 @@ void *keep(void *memory)
     *kept = (struct kept){.next = all_kept, .memory = memory};
     all_kept = kept;
     return memory;
+}
+
+void *text_mark(void)
+{
+    return all_kept;
+}
+
+void text_release(void *mark)
+{
+    while (all_kept != mark) {
+        struct kept *kept = all_kept;
+        all_kept = kept->next;
+        free(kept->memory);
+        free(kept);
+    }
 }
 
 char *text(const char *format, ...)
@@ -77,6 +92,54 @@ struct lines text_lines(char *all)
         all = last ? end : end + 1;
     }
     return lines;
+}
+
+/* The paragraph without the asterisks of **bold** words; in `code` they stay.
+ */
+static char *without_bold(const char *paragraph)
+{
+    char *result = text("%s", paragraph), *to = result;
+    bool code = false;
+    for (; *paragraph; paragraph++) {
+        code ^= *paragraph == '`';
+        if (!code && starts_with(paragraph, "**"))
+            paragraph++;
+        else
+            *to++ = *paragraph;
+    }
+    *to = '\0';
+    return result;
+}
+
+/* Columns of a word: bytes that begin a character. */
+static int word_width(const char *word, size_t len)
+{
+    int width = 0;
+    for (size_t i = 0; i < len; i++)
+        width += ((unsigned char)word[i] & 0xc0) != 0x80;
+    return width;
+}
+
+void print_wrapped(const char *paragraph, int indent)
+{
+    enum { COLUMNS = 78 };
+    int column = 0;
+    paragraph = without_bold(paragraph);
+    while (*(paragraph += strspn(paragraph, " \n"))) {
+        size_t len = strcspn(paragraph, " \n");
+        int width = word_width(paragraph, len);
+        if (column > 0 && column + 1 + width > COLUMNS) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        } else if (column > 0) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", (int)len, paragraph);
+        column += width;
+        paragraph += len;
+    }
+    putchar('\n');
 }
 
 bool starts_with(const char *string, const char *prefix)

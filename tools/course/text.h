@@ -6,8 +6,9 @@
  *     lines[count++] = path;
  *
  * A command of the course is over in a moment, so nothing is freed: whoever
- * holds a string may pass it on without asking who owns it. Running out of
- * memory ends the command.
+ * holds a string may pass it on without asking who owns it. One that goes on
+ * for long frees all that came since a mark. Running out of memory ends the
+ * command.
  */
 #ifndef TEXT_H
 #define TEXT_H
@@ -18,6 +19,10 @@
 /* Takes over memory from malloc, asprintf, open_memstream and the like. Ends
  * the command when it is NULL. */
 void *keep(void *memory);
+
+/* Frees what was kept since then. */
+void *text_mark(void);
+void text_release(void *mark);
 
 /* printf into memory. */
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -38,6 +43,10 @@ struct lines {
 
 /* Cuts the text at its newlines, in place. */
 struct lines text_lines(char *all);
+
+/* Prints a paragraph of Markdown in lines of at most 78 columns, without the
+ * asterisks of what is bold; all lines but the first are indented. */
+void print_wrapped(const char *paragraph, int indent);
 
 bool starts_with(const char *string, const char *prefix);
 bool ends_with(const char *string, const char *suffix);

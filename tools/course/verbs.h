@@ -8,12 +8,16 @@
 int progress_verb(int argc, char **argv);
 int next_verb(int argc, char **argv);
 int start_verb(int argc, char **argv);
-int passed_verb(int argc, char **argv);
+int tested_verb(int argc, char **argv);
+int done_verb(int argc, char **argv);
+int undone_verb(int argc, char **argv);
+int quiz_verb(int argc, char **argv);
 int hint_verb(int argc, char **argv);
 int compare_verb(int argc, char **argv);
 int reset_verb(int argc, char **argv);
 int undo_verb(int argc, char **argv);
 int watch_verb(int argc, char **argv);
+int update_verb(int argc, char **argv);
 int mistake_verb(int argc, char **argv);
 int verdicts_verb(int argc, char **argv);
 int static_verb(int argc, char **argv);

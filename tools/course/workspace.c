@@ -1,12 +1,9 @@
 /*
  * workspace.c - a lab's src/: start it anew, take that back, compare it with
  * the reference.
- *
- * The learner's files are only ever moved, never deleted or written over:
- * .undo/N holds what was in src/, N counting up. A command that is killed
- * halfway leaves src/ missing at worst; `course undo` finds it again.
  */
-#include "process.h"
+#include "workspace.h"
+#include "difference.h"
 #include "progress.h"
 #include "verbs.h"
 
@@ -35,13 +32,25 @@ static void move(const char *from, const char *to)
         err(STATUS_FAIL, "%s to %s", from, to);
 }
 
-/* Moves src/ to the next .undo/N, if there is one, and returns N. */
-static long put_away(const struct lab *lab)
+const char *workspace_fresh(const struct lab *lab)
 {
-    long number = last_undo(lab) + 1;
+    return text("%s/.undo/new", lab->path);
+}
+
+const char *workspace_old_problem(const struct lab *lab)
+{
+    return text("%s/.undo/problem", lab->path);
+}
+
+long workspace_install(const struct lab *lab, const char *fresh)
+{
     const char *src = text("%s/src", lab->path);
-    if (file_exists(src))
+    long number = 0;
+    if (file_exists(src)) {
+        number = last_undo(lab) + 1;
         move(src, text("%s/.undo/%ld", lab->path, number));
+    }
+    move(fresh, src);
     return number;
 }
 
@@ -50,20 +59,18 @@ int reset_verb(int argc, char **argv)
     struct lab lab = lab_at(argv[1]);
     const char *src = text("%s/src", lab.path);
     const char *problem = text("%s/problem", lab.path);
-    const char *fresh = text("%s/.undo/new", lab.path);
+    const char *fresh = workspace_fresh(&lab);
     if (tree_equal(src, problem)) {
         printf("%s: src/ is as at the start, nothing to reset.\n", lab.name);
         return STATUS_PASS;
     }
-    /* .undo/new is only ever a copy of problem/. */
     if (folder_create(parent_of(fresh)) < 0 || tree_remove(fresh) < 0 ||
         tree_copy(problem, fresh, NULL) < 0)
         err(STATUS_FAIL, "copy of %s to %s", problem, fresh);
-    bool had_work = file_exists(src);
-    long number = put_away(&lab);
-    move(fresh, src);
+    long number = workspace_install(&lab, fresh);
+    tree_remove(workspace_old_problem(&lab));
     printf("%s: src/ is as at the start again.\n", lab.name);
-    if (had_work)
+    if (number)
         printf("Your work is in .undo/%ld; make undo brings it back.\n",
                number);
     return STATUS_PASS;
@@ -77,46 +84,32 @@ int undo_verb(int argc, char **argv)
         printf("%s: nothing to undo.\n", lab.name);
         return STATUS_PASS;
     }
-    const char *src = text("%s/src", lab.path);
-    bool had_work = file_exists(src);
-    long number = put_away(&lab);
-    move(text("%s/.undo/%ld", lab.path, last), src);
+    long number = workspace_install(&lab, text("%s/.undo/%ld", lab.path, last));
     printf("%s: src/ is back as it was.\n", lab.name);
-    if (had_work)
+    if (number)
         printf("What was there is in .undo/%ld; make undo again swaps them.\n",
                number);
     return STATUS_PASS;
 }
 
-static const char *colour_of_line(const char *line)
+/* One hunk of it, counted from 1, or all. */
+static int print_difference(const struct lab *lab, const char *hunk)
 {
-    if (starts_with(line, "---") || starts_with(line, "+++"))
-        return colour(DIM);
-    return *line == '-'   ? colour(RED)
-           : *line == '+' ? colour(GREEN)
-           : *line == '@' ? colour(CYAN)
-                          : "";
-}
-
-static int print_difference(const struct lab *lab)
-{
-    static const char *const command[] = {"diff", "-ru", "src", "solution",
-                                          NULL};
-    int status;
-    char *all = process_output(lab->path, command, &status);
-    if (status > 1)
-        return status == 127 ? STATUS_MISSING : STATUS_FAIL;
-    if (status == 0) {
+    char *difference = difference_read(lab);
+    if (!*difference) {
         printf("%s: src/ and solution/ are the same.\n", lab->name);
         return STATUS_PASS;
     }
     printf("Lines with - are yours (src/), lines with + the reference's "
            "(solution/).\n\n");
-    struct lines lines = text_lines(all);
-    for (size_t i = 0; i < lines.count; i++) {
-        const char *start = colour_of_line(lines.line[i]);
-        printf("%s%s%s\n", start, lines.line[i], *start ? PLAIN : "");
+    if (!hunk) {
+        difference_print(difference);
+        return STATUS_PASS;
     }
+    struct names hunks = difference_hunks(difference);
+    size_t number = (strtoul(hunk, NULL, 10) - 1) % hunks.count;
+    printf("difference %zu of %zu\n", number + 1, hunks.count);
+    difference_print(hunks.name[number]);
     return STATUS_PASS;
 }
 
@@ -126,8 +119,9 @@ int compare_verb(int argc, char **argv)
     bool sure = argc > 2 && !strcmp(argv[2], "--sure");
     if (argc > 2 && !sure)
         usage_of("compare");
-    if (sure || progress_passed(&lab))
-        return print_difference(&lab);
+    struct progress progress = progress_read();
+    if (sure || progress_passed(&progress, &lab))
+        return print_difference(&lab, argc > 3 ? argv[3] : NULL);
     printf("%s has not passed yet, and this shows its solution.\n"
            "A hint instead: make hint. If you are sure: make compare SURE=1\n",
            lab.name);

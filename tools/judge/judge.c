@@ -46,7 +46,7 @@ static struct {
     const char *note;    /* printed before the tests */
     FILE *records;       /* for graders, or NULL */
     int jobs;
-    bool quiet, colour;
+    bool quiet, colour, links;
 } judge = {.lab.prefix = "", .again = "", .jobs = 1};
 
 static void usage(void)
@@ -305,12 +305,22 @@ static const char *paint(enum verdict verdict)
                                 : "\033[31m";
 }
 
+static void print_words(const char *words, size_t len)
+{
+    if (judge.links)
+        links_print(&judge.lab, words, len, stdout);
+    else
+        fwrite(words, 1, len, stdout);
+}
+
 static void print_test(const struct test *test)
 {
     const char *text = *test->text ? test->text : "harness fault\n";
     size_t first = strcspn(text, "\n");
-    printf("test %s ... %s%.*s%s%s", test->name, paint(test->verdict),
-           (int)first, text, judge.colour ? "\033[0m" : "", text + first);
+    printf("test %s ... %s", test->name, paint(test->verdict));
+    print_words(text, first);
+    printf("%s", judge.colour ? "\033[0m" : "");
+    print_words(text + first, strlen(text + first));
     bool learner = test->verdict != OK && test->verdict != SKIPPED &&
                    test->verdict != TODO;
     if (!learner)
@@ -355,6 +365,7 @@ static void run_tests(void)
             if (judge.records)
                 record(test);
         }
+        fflush(stdout);
     }
 }
 
@@ -433,7 +444,10 @@ int main(int argc, char **argv)
     prctl(PR_SET_DUMPABLE, 0); /* not to be traced from a test */
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
-    judge.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    /* `course watch` hands on what we print to the terminal that it is on. */
+    bool terminal = isatty(STDOUT_FILENO) || getenv("COURSE_TERMINAL");
+    judge.colour = terminal && !getenv("NO_COLOR");
+    judge.links = links_wanted(terminal);
     if (!judge.quiet) {
         printf("%s: running %d test%s\n", judge.lab.name, judge.test_count,
                judge.test_count == 1 ? "" : "s");

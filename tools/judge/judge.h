@@ -6,6 +6,7 @@
  * verdict.c    what an attempt means, in words
  * sanitizer.c  the reports of ASan, UBSan, LSan and TSan, shortened
  * symbols.c    addresses to file:line, by addr2line(1)
+ * links.c      file:line as a link, where the terminal knows links
  *
  * None of them holds a learner's code, and nothing that a test prints is taken
  * for a verdict: see common/test/page.h.
@@ -88,5 +89,12 @@ int symbols_print(const struct lab *lab, const char *binary,
                   const uintptr_t *pc, int count, FILE *out);
 /* The part of a path inside the lab, or NULL if it lies elsewhere. */
 const char *symbols_lab_path(const struct lab *lab, const char *path);
+
+/* FORCE_HYPERLINK says it: 0 for no, anything else for yes. Else links are for
+ * terminals that are known to show them, without NO_COLOR. */
+bool links_wanted(bool terminal);
+/* Prints the text, the first place in each line as a link. */
+void links_print(const struct lab *lab, const char *text, size_t text_len,
+                 FILE *out);
 
 #endif

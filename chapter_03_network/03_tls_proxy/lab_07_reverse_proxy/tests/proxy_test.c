@@ -1,0 +1,325 @@
+#include "proxy_test.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    NARROW = 128 * 1024,
+    PERIOD = 65521, /* of the pattern; a prime: what is lost shows */
+    LOOKS = 20,
+};
+
+struct backend backend_open(void)
+{
+    struct backend backend;
+    backend.listener = client_listen(&backend.port);
+    return backend;
+}
+
+struct backend backend_dead(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct backend backend = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                              0};
+    int on = 1; /* so that another one may take the port in its place */
+    setsockopt(backend.listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (bind(backend.listener, (struct sockaddr *)&address, len) == -1 ||
+        getsockname(backend.listener, (struct sockaddr *)&address, &len) == -1)
+        fail_msg("bind: %s", strerror(errno));
+    backend.port = ntohs(address.sin_port);
+    return backend;
+}
+
+void backend_close(struct backend backend)
+{
+    close(backend.listener);
+}
+
+void backend_expect_unasked(struct backend backend)
+{
+    struct pollfd ready = {.fd = backend.listener, .events = POLLIN};
+    if (poll(&ready, 1, 0) != 0)
+        fail_msg("expected: no connection to the backend\nactual:   one");
+}
+
+struct proxy *proxy_start_at(struct test_place place,
+                             const struct proxy_options *options,
+                             const int *ports)
+{
+    static struct proxy proxies[4];
+    static int count;
+    const char *args[32];
+    int n = 0;
+    struct run_options run = {0};
+    if (options && options->timeout_ms) {
+        args[n++] = "--timeout-ms";
+        args[n++] = options->timeout_ms;
+    }
+    if (options && options->threads) {
+        args[n++] = "--threads";
+        args[n++] = options->threads;
+    }
+    if (options)
+        run.faults = options->faults;
+    for (int i = 0; ports[i]; i++) {
+        args[n++] = "--backend";
+        args[n++] = text("127.0.0.1:%d", ports[i]);
+    }
+    args[n] = NULL;
+    struct proxy *proxy = &proxies[count++];
+    proxy->program = program_start(place, run, args);
+    proxy->port = program_port(proxy->program);
+    proxy->pid = program_pid(proxy->program);
+    return proxy;
+}
+
+struct run proxy_end(struct proxy *proxy)
+{
+    program_signal(proxy->program, SIGTERM);
+    struct run r = program_wait(proxy->program);
+    assert_exit(r, 0);
+    return r;
+}
+
+void assert_counts(struct run r, struct backend backend, int answered,
+                   int failed)
+{
+    assert_output_contains(r, text("127.0.0.1:%d answered %d, failed %d\n",
+                                   backend.port, answered, failed));
+}
+
+void reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    close(fd);
+}
+
+char *read_to_end(int fd, size_t *len, bool *was_reset)
+{
+    static char bytes[1 << 16];
+    ssize_t n;
+    *len = 0;
+    test_waiting(TEST_PLACE("reading to the end of the connection"));
+    while ((n = recv(fd, bytes + *len, sizeof(bytes) - 1 - *len, 0)) > 0)
+        *len += (size_t)n;
+    test_waiting((struct test_place){0});
+    if (was_reset)
+        *was_reset = n == -1;
+    bytes[*len] = '\0';
+    return text("%s", bytes);
+}
+
+int round_trip(int client, struct backend backend)
+{
+    client_send(client, REQUEST("GET /") "\r\n");
+    int fd = client_accept(backend.listener);
+    client_expect(fd, FORWARDED("GET /", "") "\r\n");
+    client_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    struct http_reply r = http_read(client);
+    assert_status(r, 200);
+    assert_body(r, "hello");
+    return fd;
+}
+
+/* Much at once. */
+
+static const unsigned char *pattern(size_t from)
+{
+    static unsigned char bytes[2 * PERIOD];
+    static bool made;
+    uint32_t random = 2463534242u;
+    for (size_t i = 0; !made && i < PERIOD; i++) {
+        random ^= random << 13; /* xorshift */
+        random ^= random >> 17;
+        random ^= random << 5;
+        bytes[i] = bytes[PERIOD + i] = (unsigned char)random;
+    }
+    made = true;
+    return bytes + from % PERIOD;
+}
+
+void narrow(int fd)
+{
+    int size = NARROW;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
+static size_t send_some(int fd, size_t sent, size_t len)
+{
+    size_t most = len - sent < PERIOD ? len - sent : PERIOD;
+    ssize_t n =
+        most == 0 ? 0
+                  : send(fd, pattern(sent), most, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent + (n > 0 ? (size_t)n : 0);
+}
+
+size_t flood(struct proxy *proxy, int fd, size_t sent, size_t most)
+{
+    int looks = 0;
+    test_waiting(TEST_PLACE("waited until the proxy stops reading"));
+    while (looks < LOOKS && sent < most) {
+        size_t now = send_some(fd, sent, most);
+        looks = now == sent && proxy_is_asleep(proxy) ? looks + 1 : 0;
+        if (now == sent)
+            test_pause();
+        sent = now;
+    }
+    test_waiting((struct test_place){0});
+    return sent;
+}
+
+void transfer(int from, int to, size_t sent, size_t len)
+{
+    static unsigned char bytes[PERIOD];
+    size_t got = 0;
+    test_waiting(TEST_PLACE("waited for all that was sent to arrive"));
+    while (got < len) {
+        struct pollfd ready[] = {{from, sent < len ? POLLOUT : 0, 0},
+                                 {to, POLLIN, 0}};
+        poll(ready, 2, -1);
+        if (ready[0].revents & POLLOUT)
+            sent = send_some(from, sent, len);
+        if (ready[0].revents & (POLLERR | POLLHUP))
+            fail_msg("after %zu of %zu bytes the connection ended", sent, len);
+        if (!ready[1].revents)
+            continue;
+        size_t most = len - got < PERIOD ? len - got : PERIOD;
+        ssize_t n = recv(to, bytes, most, MSG_DONTWAIT);
+        if (n <= 0)
+            fail_msg("after %zu of %zu bytes: %s", got, len,
+                     n == 0 ? "the end" : strerror(errno));
+        if (memcmp(bytes, pattern(got), (size_t)n) != 0)
+            assert_bytes_equal(bytes, (size_t)n, pattern(got), (size_t)n);
+        got += (size_t)n;
+    }
+    test_waiting((struct test_place){0});
+}
+
+/* /proc. */
+
+static int count_entries(const char *path)
+{
+    int count = 0;
+    DIR *directory = opendir(path);
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
+        count += entry->d_name[0] != '.';
+    if (directory)
+        closedir(directory);
+    return count;
+}
+
+int proxy_descriptors(struct proxy *proxy)
+{
+    return count_entries(text("/proc/%d/fd", (int)proxy->pid));
+}
+
+int proxy_threads(struct proxy *proxy)
+{
+    return count_entries(text("/proc/%d/task", (int)proxy->pid));
+}
+
+/* Reads a file of /proc that may vanish at any time. */
+static void slurp(const char *path, char *buf, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd == -1 ? 0 : read(fd, buf, size - 1);
+    buf[n > 0 ? n : 0] = '\0';
+    if (fd != -1)
+        close(fd);
+}
+
+static long number_after(const char *text, const char *label)
+{
+    const char *at = strstr(text, label);
+    return at ? strtol(at + strlen(label), NULL, 10) : 0;
+}
+
+long proxy_memory_kb(struct proxy *proxy)
+{
+    char status[4096];
+    slurp(text("/proc/%d/status", (int)proxy->pid), status, sizeof(status));
+    return number_after(status, "VmRSS:");
+}
+
+/* Its threads that sleep, and how often all of them have gone to sleep. */
+static int sleeping_threads(struct proxy *proxy, long *switches)
+{
+    int sleeping = 0;
+    DIR *tasks = opendir(text("/proc/%d/task", (int)proxy->pid));
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
+        char path[512], status[4096];
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)proxy->pid,
+                 entry->d_name);
+        slurp(path, status, sizeof(status));
+        sleeping += strstr(status, "State:\tS") != NULL;
+        *switches += number_after(status, "\nvoluntary_ctxt_switches:") +
+                     number_after(status, "nonvoluntary_ctxt_switches:");
+    }
+    if (tasks)
+        closedir(tasks);
+    return sleeping;
+}
+
+bool proxy_is_asleep(struct proxy *proxy)
+{
+    long switches = 0;
+    return sleeping_threads(proxy, &switches) == proxy_threads(proxy);
+}
+
+void proxy_expect_asleep(struct proxy *proxy)
+{
+    test_waiting(TEST_PLACE("waited until the proxy sleeps"));
+    for (int looks = 0; looks < LOOKS; test_pause())
+        looks = proxy_is_asleep(proxy) ? looks + 1 : 0;
+    test_waiting((struct test_place){0});
+}
+
+/* Looks in a row in which no thread ran at all. */
+void proxy_expect_idle(struct proxy *proxy)
+{
+    long before = -1;
+    test_waiting(TEST_PLACE("waited until the proxy sleeps"));
+    for (int looks = 0; looks < LOOKS; test_pause()) {
+        long now = 0;
+        bool asleep = sleeping_threads(proxy, &now) == proxy_threads(proxy);
+        looks = asleep && now == before ? looks + 1 : 0;
+        before = now;
+    }
+    test_waiting((struct test_place){0});
+}
+
+void proxy_limit_descriptors(struct proxy *proxy, int more)
+{
+    bool used[1024] = {0};
+    DIR *fds = opendir(text("/proc/%d/fd", (int)proxy->pid));
+    for (struct dirent *entry; fds && (entry = readdir(fds));) {
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] != '.' && fd < 1024)
+            used[fd] = true;
+    }
+    if (fds)
+        closedir(fds);
+    struct rlimit limit;
+    if (prlimit(proxy->pid, RLIMIT_NOFILE, NULL, &limit) == -1)
+        fail_msg("prlimit: %s", strerror(errno));
+    limit.rlim_cur = 0;
+    while (more > 0)
+        more -= !used[limit.rlim_cur++];
+    if (prlimit(proxy->pid, RLIMIT_NOFILE, &limit, NULL) == -1)
+        fail_msg("prlimit: %s", strerror(errno));
+}
