@@ -22,7 +22,7 @@ MATCHES := $(or $(EXACT),$(strip $(foreach l,$(LABS),$(if \
 
 IN_LAB := program test solution run debug hint compare reset undo bench stress
 OF_COURSE := next progress done undone quiz update
-.PHONY: help start check checked watch man $(OF_COURSE) $(IN_LAB) FORCE
+.PHONY: help start check checked grade watch man $(OF_COURSE) $(IN_LAB) FORCE
 
 define HELP
 make start           set up this machine and begin (or go on)
@@ -36,6 +36,7 @@ make update          a newer course; your work stays
 make man             all of this at length
 make test LAB=cat    in a lab: test, run, debug, hint, compare, reset, undo,
                      solution, bench, stress; `make help` there says more
+make grade SUBMISSIONS=dir    a class: what each folder's owner has passed
 make stress          every solution's tests a hundred times, on a busy machine
 make compile_commands.json    for editors: how each file is compiled
 endef
@@ -68,6 +69,21 @@ man:
 		{ echo 'man is not installed: tools/course/course.7' >&2; exit 4; }
 	@man -l tools/course/course.7
 
+# Grades the folders in SUBMISSIONS; OUT is where the results go, LABS which
+# labs (those that somebody has worked on), JOBS how many at a time.
+grade: $(GRADE) shared
+	@[ -n '$(SUBMISSIONS)' ] || { echo 'say whose work: make grade' \
+		'SUBMISSIONS=folder' >&2; exit 2; }
+	@$(GRADE) $(if $(OUT),--out '$(OUT)') $(if $(JOBS),--jobs $(JOBS)) $(if \
+		$(filter command,$(firstword $(origin LABS))),--labs '$(LABS)') $(if \
+		$(filter 1 yes,$(UNSAFE)),--unsafe) '$(SUBMISSIONS)'
+
+# Without a lab: how fast classes are graded.
+ifeq (bench,$(MAKECMDGOALS)$(LAB))
+IN_LAB := $(filter-out bench,$(IN_LAB))
+bench: $(GRADE) shared
+	@COUNT='$(COUNT)' tools/grade/bench
+endif
 ifneq (,$(filter $(IN_LAB) watch,$(MAKECMDGOALS)))
 ifeq (,$(LAB))
 ifeq (,$(filter stress watch,$(MAKECMDGOALS)))
@@ -100,8 +116,9 @@ LAB_RESULTS := $(foreach l,$(LABS),$R/$(notdir $l).result)
 PAGES := $(wildcard README.md .github/CONTRIBUTING.md chapter_*/*.md \
 	chapter_*/*/theory.md)
 PAGE_RESULTS := $(foreach p,$(PAGES),$R/$(subst /,-,$p).result)
-TOOL_RESULTS := $R/judge.result $R/course.result $R/library.result \
-	$R/setup.result $R/lint.result $R/clangd.result $R/fuzz.result
+TOOL_RESULTS := $R/judge.result $R/course.result $R/grade.result \
+	$R/library.result $R/setup.result $R/lint.result $R/clangd.result \
+	$R/fuzz.result
 RESULTS := $(TOOL_RESULTS) $(LAB_RESULTS) $(PAGE_RESULTS)
 
 checked: $(RESULTS)
@@ -117,7 +134,7 @@ endef
 $(foreach l,$(LABS),$(eval $(call lab_result,$l)))
 
 define page_result
-$R/$(subst /,-,$1).result: $1 $(HARNESS) | shared
+$R/$(subst /,-,$1).result: $1 $(HARNESS) | shared $(GRADE)
 	@mkdir -p $R
 	@$$(COURSE) docs $1 > $$@ 2>&1 || :
 endef
@@ -131,6 +148,10 @@ $R/course.result: $(wildcard tools/course/tests/* tools/course/course.7 \
 		tools/completion/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/course/tests/run > $@ 2>&1 || :
+$R/grade.result: $(GRADE) $(wildcard tools/grade/tests/* \
+		tools/grade/tests/*/* tools/grade/tests/*/*/*) $(HARNESS) | shared
+	@mkdir -p $R
+	@tools/grade/tests/run > $@ 2>&1 || :
 $R/library.result: $(HARNESS) $(call FILES,tools/library_tests) | shared
 	@mkdir -p $R
 	@tools/library_tests/run > $@ 2>&1 || :
@@ -141,13 +162,14 @@ $R/fuzz.result: $(wildcard common/http*.[ch] common/fuzz/* \
 $R/setup.result: tools/setup tools/packages | shared
 	@mkdir -p $R
 	@tools/tests/setup > $@ 2>&1 || :
-LINTED := $(wildcard tools/judge/*.[ch] tools/course/*.[ch] common/*.[ch] \
+LINTED := $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
+	tools/grade/*.[ch] common/*.[ch] \
 	common/test/*.[ch] common/fuzz/*.c common/fuzz/run tools/* \
 	tools/*/tests/run tools/course/tests/* .ci/run)
 $R/lint.result: $(HARNESS) $(LINTED) | shared
 	@mkdir -p $R
 	@tools/lint tools $(LINTED) \
-		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) > $@ 2>&1 || :
+		-- $(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson libcrypto) > $@ 2>&1 || :
 $R/clangd.result: .clangd tools/tests/clangd common/lab.mk \
 		$(wildcard $(addsuffix /problem/*.c,$(LABS)) \
 		$(addsuffix /tests/*.c,$(LABS))) | compile_commands.json

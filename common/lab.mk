@@ -170,10 +170,10 @@ PREFIX ?=
 AGAIN ?=
 O ?= $B
 JOBS ?= $(TESTS_AT_ONCE)
-RUN_JUDGE = $(if $(HAVE_LSAN),,LAB_NO_LSAN=1) $(JUDGE) --lab $(LAB) \
-	--folder . --list $T/list --only '$(TEST)' --results $O/results \
-	--jobs $(JOBS) $(foreach m,$(MODES),$m=$B/$m/test$(if \
-	$(USES_PROGRAM),$(comma)$B/$m/$(LAB_NAME)))
+JUDGED = --lab $(LAB) --folder . --list $T/list $(foreach \
+	m,$(MODES),$m=$B/$m/test$(if $(USES_PROGRAM),$(comma)$B/$m/$(LAB_NAME)))
+RUN_JUDGE = $(if $(HAVE_LSAN),,LAB_NO_LSAN=1) $(JUDGE) --only '$(TEST)' \
+	--results $O/results --jobs $(JOBS) $(JUDGED)
 comma := ,
 
 test: built $(COURSE)
@@ -271,6 +271,11 @@ judge = rm -rf $1/results $1/log; mkdir -p $1; \
 	cat $1/make.log >> $1/log
 # A result that failed is followed by the story.
 story = || sed 's/^/    /' $1/log >> $@
+
+# For graders: everything but the learner's code, and what the judge is told.
+.PHONY: kit
+kit: $(JUDGE) $(if $(PKG_MISSING),missing,prebuilt)
+	@printf '%s\n' $(JUDGED) > $T/judge
 
 # Runs side by side share what they would build at the same time.
 .PHONY: prebuilt

@@ -8,6 +8,7 @@ endif
 BUILD := $(ROOT)/.build
 JUDGE := $(BUILD)/tools/judge
 COURSE := $(BUILD)/tools/course
+GRADE := $(BUILD)/tools/grade
 
 # Written by tools/probe: HAVE_ASAN, HAVE_TSAN, HAVE_LSAN, NO_ASAN_WHY, …,
 # LINKER, CPUS, …. Made again when the compiler is another one.
@@ -73,6 +74,12 @@ $(COURSE): $(wildcard $(ROOT)/tools/course/*.[ch]) $(CONFIG)
 	@mkdir -p $(@D)
 	@$(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson) -o $@.$$$$ \
 		$(filter %.c,$^) $$(pkg-config --libs jansson) && mv $@.$$$$ $@
+$(GRADE): $(wildcard $(ROOT)/tools/grade/*.[ch]) $(wildcard \
+		$(ROOT)/tools/course/[cfpt]*.h) $(foreach f,course file process text,$(wildcard \
+		$(ROOT)/tools/course/$f.c)) $(CONFIG)
+	@mkdir -p $(@D)
+	@$(CC) $(TOOL_FLAGS) $$(pkg-config --cflags jansson libcrypto) -o $@.$$$$ \
+		$(filter %.c,$^) $$(pkg-config --libs jansson libcrypto) && mv $@.$$$$ $@
 
 # Everything that labs need of each other's: build it once, before them.
 MODES_HERE := plain $(if $(HAVE_ASAN),asan) $(if $(HAVE_TSAN),tsan)

@@ -60,6 +60,7 @@ struct page {
     _Atomic uint64_t echo;  /* … and given back by a test that passed */
     _Atomic int state;      /* enum page_state */
     _Atomic bool claimed;   /* somebody has begun to write the outcome */
+    bool canary;            /* set by the judge: this test has to fail */
     int limit_ms;           /* what the test asks for; 0: the usual */
     uint64_t begun_ns;      /* CLOCK_MONOTONIC, when main() was reached */
     _Atomic int crashed_by; /* signal, when the handler saw it */
@@ -73,6 +74,9 @@ struct page {
     _Atomic int stacks_used;
     struct page_stack stacks[PAGE_STACKS];
 };
+
+/* What a canary says: see the judge's --canary. */
+#define CANARY_TEXT "this test has to fail"
 
 /* Maps the page of this file; NULL where there is none. */
 struct page *page_map(const char *path);

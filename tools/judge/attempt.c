@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,6 +140,44 @@ static void add_memory(pid_t pid, void *argument)
     if (file)
         fclose(file);
     *(long *)argument += resident - shared;
+}
+
+/* "Shmem:  1234 kB" of /proc/meminfo or "RssShmem:" of a process; 0 when there
+ * is no such line. */
+static long read_kb(const char *path, const char *name)
+{
+    char line[256];
+    long kb = 0;
+    FILE *file = fopen(path, "re");
+    while (file && kb == 0 && fgets(line, sizeof(line), file)) {
+        if (strncmp(line, name, strlen(name)) == 0)
+            kb = atol(line + strlen(name));
+    }
+    if (file)
+        fclose(file);
+    return kb;
+}
+
+/* Shared memory that a process has mapped, and its files that are in memory
+ * and in no folder. */
+static void add_shared_memory(pid_t pid, void *argument)
+{
+    char path[64], target[8];
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    *(long *)argument += read_kb(path, "RssShmem:");
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    DIR *files = opendir(path);
+    struct dirent *entry;
+    struct stat status;
+    while (files && (entry = readdir(files))) {
+        ssize_t len =
+            readlinkat(dirfd(files), entry->d_name, target, sizeof(target));
+        if (len == sizeof(target) && memcmp(target, "/memfd:", 7) == 0 &&
+            fstatat(dirfd(files), entry->d_name, &status, 0) == 0)
+            *(long *)argument += (long)status.st_blocks / 2;
+    }
+    if (files)
+        closedir(files);
 }
 
 static void kill_one(pid_t pid, void *argument)
@@ -303,7 +342,11 @@ static int prepare(struct attempt *attempt)
         return -1;
     snprintf(path, sizeof(path), "%s/page", attempt->folder);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd == -1 || ftruncate(fd, sizeof(struct page)) == -1)
+    if (fd == -1)
+        return -1;
+    /* Real room: a hole in it would kill us should the test fill the disk. */
+    errno = posix_fallocate(fd, 0, sizeof(struct page));
+    if (errno != 0)
         return -1;
     attempt->page = mmap(NULL, sizeof(struct page), PROT_READ | PROT_WRITE,
                          MAP_SHARED, fd, 0);
@@ -314,6 +357,7 @@ static int prepare(struct attempt *attempt)
         return -1;
     attempt->nonce |= 1; /* never the 0 of an empty page */
     attempt->page->nonce = attempt->nonce;
+    attempt->page->canary = attempt->canary;
     attempt->output = malloc(OUTPUT_LIMIT + 1);
     return attempt->output ? 0 : -1;
 }
@@ -388,8 +432,15 @@ static bool is_too_large(struct attempt *attempt)
     long pages = 0;
     int processes = for_descendants(add_memory, &pages);
     if (processes > MOST_PROCESSES)
-        attempt->too_many_processes = processes;
+        attempt->too_many_processes = MOST_PROCESSES;
     if (pages > MEMORY_MB * 1024L * 1024 / sysconf(_SC_PAGESIZE))
+        attempt->too_much_memory = MEMORY_MB;
+    /* Looked for in every process only when the machine has so much more. */
+    long shared_kb = 0;
+    if (read_kb("/proc/meminfo", "Shmem:") - attempt->shared_kb >
+        MEMORY_MB * 1024L)
+        for_descendants(add_shared_memory, &shared_kb);
+    if (shared_kb > MEMORY_MB * 1024L / 2)
         attempt->too_much_memory = MEMORY_MB;
     return attempt->too_many_processes || attempt->too_much_memory;
 }
@@ -400,6 +451,7 @@ static void watch(struct attempt *attempt, int pidfd, int output)
     uint64_t start = now_ns();
     sigset_t none;
     sigemptyset(&none);
+    attempt->shared_kb = read_kb("/proc/meminfo", "Shmem:");
     for (;;) {
         struct pollfd fds[] = {{.fd = pidfd, .events = POLLIN},
                                {.fd = output, .events = POLLIN}};

@@ -3,6 +3,10 @@
  *
  *     judge --lab NAME --folder DIR --list FILE [options] MODE=TEST[,PROGRAM]…
  *
+ * For graders: --records FD writes each verdict with its words to a descriptor
+ * that no test sees, and --canary also runs a test that has to fail, in each
+ * MODE: a harness that was tampered with lets it pass.
+ *
  * A test passes when it passes in every MODE. Exit status: 0 all passed or
  * skipped, 1 some did not, 2 wrong usage or nothing to run.
  */
@@ -23,6 +27,7 @@ enum { MOST_TESTS = 512, MOST_BUILDS = 3, MOST_JOBS = 64 };
 
 struct test {
     char *name;
+    const struct build *canary; /* NULL: a test; else it fails in this build */
     pid_t worker;
     int report; /* memory file: the verdict's number, then text */
     bool done;
@@ -39,6 +44,7 @@ static struct {
     const char *again;   /* "LAB=x " when called from the root */
     const char *results; /* file for `make hint` and checks */
     const char *note;    /* printed before the tests */
+    FILE *records;       /* for graders, or NULL */
     int jobs;
     bool quiet, colour, links;
 } judge = {.lab.prefix = "", .again = "", .jobs = 1};
@@ -49,6 +55,7 @@ static void usage(void)
             "usage: judge --lab NAME --folder DIR --list FILE [--only TEST]\n"
             "             [--jobs N] [--results FILE] [--prefix PATH]\n"
             "             [--again WORDS] [--note TEXT] [--quiet]\n"
+            "             [--records FD] [--canary]\n"
             "             MODE=TEST[,PROGRAM]...\n");
     exit(2);
 }
@@ -65,6 +72,17 @@ static bool is_wanted(const char *name, const char *only)
     return behind == '\0' || behind == '_' || at != name;
 }
 
+static struct test *add_test(const char *name)
+{
+    if (judge.test_count == MOST_TESTS)
+        errx(2, "%s has more than %d tests", judge.lab.name, MOST_TESTS);
+    struct test *test = &judge.tests[judge.test_count++];
+    test->name = strdup(name);
+    if (!test->name)
+        err(2, "memory");
+    return test;
+}
+
 static void read_list(const char *path, const char *only)
 {
     FILE *file = fopen(path, "re");
@@ -72,14 +90,8 @@ static void read_list(const char *path, const char *only)
         err(2, "%s", path);
     char name[256];
     while (fscanf(file, "%255s", name) == 1) {
-        if (!is_wanted(name, only))
-            continue;
-        if (judge.test_count == MOST_TESTS)
-            errx(2, "%s: more than %d tests", path, MOST_TESTS);
-        struct test *test = &judge.tests[judge.test_count++];
-        test->name = strdup(name);
-        if (!test->name)
-            err(2, "memory");
+        if (is_wanted(name, only))
+            add_test(name);
     }
     fclose(file);
     if (judge.test_count == 0 && only && *only)
@@ -105,6 +117,23 @@ static void add_build(char *word)
         err(2, "%s", build->test ? program : test);
 }
 
+/* Canaries bear the name of a test, so that nobody knows them by it. */
+static void add_canaries(void)
+{
+    const char *name = judge.tests[0].name;
+    for (int i = 0; i < judge.build_count; i++)
+        add_test(name)->canary = &judge.builds[i];
+}
+
+static void open_records(const char *number)
+{
+    int fd = atoi(number);
+    judge.records =
+        fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fdopen(fd, "w") : NULL;
+    if (!judge.records)
+        err(2, "--records %s", number);
+}
+
 static void read_arguments(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -118,8 +147,11 @@ static void read_arguments(int argc, char **argv)
         {"again", required_argument, NULL, 'a'},
         {"note", required_argument, NULL, 'n'},
         {"quiet", no_argument, NULL, 'q'},
+        {"records", required_argument, NULL, 'R'},
+        {"canary", no_argument, NULL, 'c'},
         {0}};
     const char *list = NULL, *only = NULL, *folder = NULL;
+    bool canary = false;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
@@ -153,6 +185,12 @@ static void read_arguments(int argc, char **argv)
         case 'q':
             judge.quiet = true;
             break;
+        case 'R':
+            open_records(optarg);
+            break;
+        case 'c':
+            canary = true;
+            break;
         default:
             usage();
         }
@@ -167,25 +205,31 @@ static void read_arguments(int argc, char **argv)
     while (optind < argc)
         add_build(argv[optind++]);
     read_list(list, only);
+    if (canary)
+        add_canaries();
 }
 
 /* In the worker: every build until one does not pass. Where a test had one
  * thread, ThreadSanitizer has nothing to find that the build before it would
  * not. */
-static enum verdict try_builds(const char *name, FILE *out)
+static enum verdict try_builds(const struct test *test, FILE *out)
 {
     enum verdict verdict = FAULT;
     bool alone = false;
     for (int i = 0; i < judge.build_count; i++) {
         if (alone && strcmp(judge.builds[i].mode, "tsan") == 0)
             continue;
-        struct attempt attempt = {.lab = &judge.lab, .build = &judge.builds[i]};
+        struct attempt attempt = {.lab = &judge.lab,
+                                  .build = &judge.builds[i],
+                                  .canary = test->canary != NULL};
+        if (test->canary && test->canary != attempt.build)
+            continue;
         char *text = NULL;
         size_t size;
         FILE *words = open_memstream(&text, &size);
         if (!words)
             return FAULT;
-        if (attempt_run(&attempt, name) == -1) {
+        if (attempt_run(&attempt, test->name) == -1) {
             fprintf(words, "harness fault: %s\n", strerror(errno));
             verdict = FAULT;
         } else {
@@ -193,7 +237,7 @@ static enum verdict try_builds(const char *name, FILE *out)
         }
         attempt_release(&attempt);
         fclose(words);
-        bool last = verdict != OK || i + 1 == judge.build_count;
+        bool last = verdict != OK || test->canary || i + 1 == judge.build_count;
         if (last)
             fputs(text, out);
         free(text);
@@ -219,7 +263,7 @@ static void start_worker(struct test *test)
     FILE *out = fdopen(test->report, "w");
     if (!out)
         _exit(FAULT);
-    enum verdict verdict = try_builds(test->name, out);
+    enum verdict verdict = try_builds(test, out);
     fclose(out);
     _exit((int)verdict);
 }
@@ -289,6 +333,15 @@ static void print_test(const struct test *test)
            (int)strcspn(judge.again, " "), judge.again);
 }
 
+static void record(const struct test *test)
+{
+    fprintf(judge.records, "%s %s %s %zu\n%s\n",
+            test->canary ? "canary" : "test", verdict_words[test->verdict],
+            test->canary ? test->canary->mode : test->name, strlen(test->text),
+            test->text);
+    fflush(judge.records);
+}
+
 static void run_tests(void)
 {
     int started = 0, running = 0, printed = 0;
@@ -306,9 +359,11 @@ static void run_tests(void)
         finish(worker, status);
         running--;
         while (printed < judge.test_count && judge.tests[printed].done) {
-            if (!judge.quiet)
-                print_test(&judge.tests[printed]);
-            printed++;
+            const struct test *test = &judge.tests[printed++];
+            if (!judge.quiet && !test->canary)
+                print_test(test);
+            if (judge.records)
+                record(test);
         }
         fflush(stdout);
     }
@@ -341,8 +396,10 @@ static void write_results(void)
     FILE *file = fopen(path, "we");
     if (!file)
         err(2, "%s", path);
-    for (int i = 0; i < judge.test_count; i++)
-        write_result(&judge.tests[i], file);
+    for (int i = 0; i < judge.test_count; i++) {
+        if (!judge.tests[i].canary)
+            write_result(&judge.tests[i], file);
+    }
     while (old && fgets(line, sizeof(line), old)) {
         if (sscanf(line, "%*s %255s", name) == 1 && !was_run(name))
             fputs(line, file);
@@ -358,6 +415,8 @@ static int summarize(void)
     int passed = 0, failed = 0, skipped = 0;
     for (int i = 0; i < judge.test_count; i++) {
         enum verdict verdict = judge.tests[i].verdict;
+        if (judge.tests[i].canary)
+            continue;
         if (verdict == OK)
             passed++;
         else if (verdict == SKIPPED)
@@ -399,5 +458,9 @@ int main(int argc, char **argv)
     int status = summarize();
     if (judge.results)
         write_results();
+    if (judge.records) {
+        fprintf(judge.records, "end\n");
+        fflush(judge.records);
+    }
     return status;
 }

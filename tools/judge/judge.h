@@ -56,11 +56,13 @@ struct attempt {
     const struct build *build;
     struct page *page;
     uint64_t nonce;
+    bool canary;       /* the test has to fail, whatever it is */
     char folder[4096]; /* page, sanitizer reports, and work/ */
     int wait_status;
     bool timed_out, interrupted, too_much_output;
+    long shared_kb;         /* of the whole machine, at the start */
     int too_much_memory;    /* MiB that it may have, if it had more */
-    int too_many_processes; /* how many, if it had more than it may */
+    int too_many_processes; /* and of processes */
     int limit_ms;
     char left_running[256]; /* names of processes, "" if none */
     char *output;           /* what the test printed, NUL-ended */

@@ -249,7 +249,7 @@ enum verdict verdict_print(const struct attempt *attempt, FILE *out)
     }
     if (attempt->too_much_memory || attempt->too_many_processes) {
         if (attempt->too_many_processes)
-            fprintf(out, "crashed: it started %d processes\n",
+            fprintf(out, "crashed: it started more than %d processes\n",
                     attempt->too_many_processes);
         else
             fprintf(out, "crashed: it used more than %d MiB of memory\n",

@@ -1,0 +1,1 @@
+/* graded 4: nothing special */

@@ -1,0 +1,2 @@
+/* does-not-build 0: takes the solution */
+#include "../solution/twice.c"

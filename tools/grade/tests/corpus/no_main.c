@@ -1,0 +1,2 @@
+/* does-not-build 0: no program */
+#define main other_main
