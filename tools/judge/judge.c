@@ -216,16 +216,18 @@ static enum verdict try_builds(const struct test *test, FILE *out)
 {
     enum verdict verdict = FAULT;
     bool alone = false;
+    char *text = NULL;
     for (int i = 0; i < judge.build_count; i++) {
-        if (alone && strcmp(judge.builds[i].mode, "tsan") == 0)
-            continue;
         struct attempt attempt = {.lab = &judge.lab,
                                   .build = &judge.builds[i],
                                   .canary = test->canary != NULL};
         if (test->canary && test->canary != attempt.build)
             continue;
-        char *text = NULL;
+        if (alone && strcmp(attempt.build->mode, "tsan") == 0)
+            continue;
         size_t size;
+        free(text);
+        text = NULL;
         FILE *words = open_memstream(&text, &size);
         if (!words)
             return FAULT;
@@ -234,16 +236,16 @@ static enum verdict try_builds(const struct test *test, FILE *out)
             verdict = FAULT;
         } else {
             verdict = verdict_print(&attempt, words);
+            alone = attempt.page->alone;
         }
         attempt_release(&attempt);
         fclose(words);
-        bool last = verdict != OK || test->canary || i + 1 == judge.build_count;
-        if (last)
-            fputs(text, out);
-        free(text);
-        if (last)
+        if (verdict != OK)
             break;
     }
+    if (text)
+        fputs(text, out);
+    free(text);
     return verdict;
 }
 

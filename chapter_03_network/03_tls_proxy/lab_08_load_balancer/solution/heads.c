@@ -1,0 +1,1 @@
+../../lab_07_reverse_proxy/solution/heads.c
