@@ -85,14 +85,16 @@ struct http_head {
 
 /*
  * Reads the head of a request. bytes holds the message from its first byte on
- * and len how many have come; a later call passes the same bytes and more.
+ * and len how many have come; a later call passes the same bytes and more, at
+ * the same place. (Who has moved them begins anew with {0}.)
  *
  * Returns 1 when the head is complete (head->len), 0 when more bytes are
  * needed, -1 when it can never become a valid head; head->error is then the
  * status to answer with, and later calls say the same. A bad line is told at
  * the latest when its end has come, and the first bad line wins; of two faults
  * in one line either may be told. What only the whole head can show (Host,
- * body) is told at its end, and there 400 goes before 413 and 501.
+ * body) is told at its end, and there 400 goes before 413 and 501. A 400 that
+ * is plain from a field's own line may be told there, too.
  *
  * 400  - the first line is not METHOD SP TARGET SP HTTP/d.d CRLF, with exactly
  *        one blank each (one empty line before it is skipped);
@@ -108,14 +110,15 @@ struct http_head {
  *        colon, a line without colon, a folded line (it begins with a blank);
  *      - HTTP/1.1 without Host, Host twice, or a Host with a byte that no host
  *        and port have: anything but letters, digits and - . _ ~ : [ ] % ! $ &
- *        ' ( ) * + ; =
+ *        ' ( ) * + ; = (an empty Host is a good one);
  *      - Content-Length twice (even with one value), or not digits alone;
  *      - Content-Length and Transfer-Encoding together, Transfer-Encoding
  *        twice, or with HTTP/1.0.
  * 413  Content-Length is more than UINT64_MAX.
  * 414  the first line is longer than HTTP_MAX_LINE.
  * 431  the head is longer than HTTP_MAX_HEAD or has more than HTTP_MAX_FIELDS.
- * 501  Transfer-Encoding is anything but "chunked" (in any case).
+ * 501  Transfer-Encoding is anything but "chunked" (in any case), also empty or
+ *      a list.
  * 505  the version is HTTP/d.d, but its first digit is not 1. (HTTP/1.2 and
  *      above count as 1.1.)
  *
@@ -158,10 +161,11 @@ struct http_chunked {
  * Returns -1 for a body that breaks the rules (answer: 400): a size that is
  * not 1 to 16 hexadecimal digits with CRLF or ';' right behind them, a size
  * line (extensions included, they are skipped) of more than HTTP_MAX_LINE
- * bytes, trailer fields (skipped, too, whatever they say) and the empty line
- * behind them of more than HTTP_MAX_LINE bytes, a control character in them
- * but tab, LF without CR, CR without LF, a chunk not followed by CRLF. It is
- * told at the byte that breaks the rule. Later calls say the same.
+ * bytes, trailer lines (skipped, too, whatever they say: they need not even be
+ * fields) and the empty line behind them of more than HTTP_MAX_LINE bytes, a
+ * control character in extensions or trailers but tab, LF without CR, CR
+ * without LF, a chunk not followed by CRLF. It is told at the byte that breaks
+ * the rule. Later calls say the same.
  */
 ssize_t http_chunked(struct http_chunked *chunked, const char *bytes,
                      size_t len, struct http_text *data);

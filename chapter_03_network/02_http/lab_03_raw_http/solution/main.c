@@ -287,6 +287,7 @@ static void refuse(struct connection *connection, int status)
     struct answer answer = answer_error(status);
     put_answer(connection, &answer, true);
     connection->state = ENDING;
+    renew(connection); /* time for the end */
 }
 
 /* What a step has come to. */
@@ -357,6 +358,7 @@ static void finish(struct connection *connection)
     connection->chunked = (struct http_chunked){0};
     connection->start = connection->next;
     connection->state = last ? ENDING : READING_HEAD;
+    renew(connection); /* the next request, or the end, has its full time */
 }
 
 /* Takes what has come of the body. */
@@ -410,11 +412,8 @@ static bool serve(struct connection *connection)
 {
     enum step step = DONE;
     while (step == DONE && connection->state != ENDING && !connection->held) {
-        enum state before = connection->state;
-        step = before == READING_HEAD ? read_head(connection)
-                                      : read_body(connection);
-        if (before != READING_HEAD && step == DONE)
-            renew(connection); /* the next request has its full time */
+        step = connection->state == READING_HEAD ? read_head(connection)
+                                                 : read_body(connection);
         if (OUTPUT - server.out_len < MAX_ANSWER && !flush(connection))
             return false;
     }
@@ -479,7 +478,6 @@ static bool time_out(struct connection *connection)
         connection->start == connection->end)
         return false;
     refuse(connection, 408);
-    renew(connection);
     return send_answers(connection);
 }
 

@@ -17,6 +17,7 @@
 
 enum {
     MOST_BODY = 65536,
+    MOST_HEAD = 8192,
     NARROW = 64 * 1024,    /* socket buffers of a client that does not read */
     LARGE = 60000,         /* the body of one request in a flood */
     FLOOD = 1000,          /* requests in a flood that never ends */
@@ -252,7 +253,40 @@ static void drain(int fd, size_t sent)
     assert_bytes_equal(r.body, r.body_len, request + len - LARGE, LARGE);
 }
 
-TEST(test_14_it_says_where_it_listens)
+/* A server that begins in spite of it would not end by itself. */
+static void expect_usage(const char *first, const char *second)
+{
+    struct program *program =
+        program_start(TEST_PLACE("start"), (struct run_options){0},
+                      (const char *const[]){first, second, NULL});
+    char *line = program_line(program);
+    if (line)
+        fail_msg("%s %s\nexpected: the usage line on standard error\n"
+                 "actual:   \"%s\" on standard output",
+                 first, second ? second : "", line);
+    struct run r = program_wait(program);
+    assert_exit(r, 2);
+    assert_error_contains(r, "usage: raw_http [--host ADDRESS] [--port PORT] "
+                             "[--timeout-ms MS]\n");
+}
+
+TEST(test_14_a_wrong_command_line_is_a_usage_error)
+{
+    expect_usage("--port", "80x");
+    expect_usage("--port", "");
+    expect_usage("--port", "-1");
+    expect_usage("--port", "65536");
+    expect_usage("--port", NULL);
+    expect_usage("--host", "localhost");
+    expect_usage("--timeout-ms", "0");
+    expect_usage("--timeout-ms", "3600001");
+    expect_usage("--timeout-ms", "4294967297");
+    expect_usage("--timeout-ms", "1s");
+    expect_usage("--speed", "9");
+    expect_usage("7", NULL);
+}
+
+TEST(test_15_it_says_where_it_listens)
 {
     struct server server = server_start();
     int fd = client_connect(server.port);
@@ -274,39 +308,6 @@ TEST(test_14_it_says_where_it_listens)
         r, text("raw_http: 127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)));
     program_signal(again, SIGINT);
     assert_exit(program_wait(again), 0);
-}
-
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: raw_http [--host ADDRESS] [--port PORT] "
-                             "[--timeout-ms MS]\n");
-}
-
-TEST(test_15_a_wrong_command_line_is_a_usage_error)
-{
-    expect_usage("--port", "80x");
-    expect_usage("--port", "");
-    expect_usage("--port", "-1");
-    expect_usage("--port", "65536");
-    expect_usage("--port", NULL);
-    expect_usage("--host", "localhost");
-    expect_usage("--timeout-ms", "0");
-    expect_usage("--timeout-ms", "3600001");
-    expect_usage("--timeout-ms", "4294967297");
-    expect_usage("--timeout-ms", "1s");
-    expect_usage("--speed", "9");
-    expect_usage("7", NULL);
 }
 
 /* The time that such a text tells; the text has to be just that. */
@@ -514,6 +515,28 @@ TEST(test_21_pipelined_requests_are_answered_in_order)
     server_end(server);
 }
 
+/* A head as long as can be. */
+static const char *full_head(const char *begin)
+{
+    int len = MOST_HEAD - (int)strlen(begin) - (int)strlen("X: \r\n\r\n");
+    return text("%sX: %0*d\r\n\r\n", begin, len, 0);
+}
+
+/* Heads that end where the server's buffer may end, and all is there when it
+ * reads. */
+static void expect_full_heads(struct server server, int fd)
+{
+    program_signal(server.program, SIGSTOP);
+    wait_until(is_in_state(server, 'T'));
+    client_send(fd, full_head("GET /hello/full HTTP/1.1\r\nHost: a\r\n"));
+    client_send(fd, full_head("POST /echo HTTP/1.1\r\nHost: a\r\n"
+                              "Content-Length: 5\r\n"));
+    client_send(fd, "hello");
+    program_signal(server.program, SIGCONT);
+    assert_body(http_read(fd), "Hello, full!");
+    assert_body(http_read(fd), "hello");
+}
+
 /* Each of the server's reads gets a single byte. */
 TEST(test_22_requests_may_come_byte_by_byte)
 {
@@ -546,6 +569,7 @@ TEST(test_22_requests_may_come_byte_by_byte)
     assert_body(http_read(fd), "Hello, 1!");
     client_send(fd, "llo");
     assert_body(http_read(fd), "hello");
+    expect_full_heads(server, fd);
     close(fd);
     server_end(server);
 }
@@ -794,6 +818,18 @@ TEST(test_28_whoever_does_nothing_is_closed)
     close(last);
     close(idle);
     close(silent);
+    server_end(server);
+
+    /* Goes on sending after the last answer, a byte now and then. The limit is
+     * so long that none of them comes too late by itself. */
+    server = begin((struct run_options){0}, "250");
+    last = client_connect(server.port);
+    assert_status(ask(last, "GET / HTTP/2.0\r\n"), 505);
+    test_waiting(TEST_PLACE("waited, sending byte after byte, for the end"));
+    while (send(last, "x", 1, MSG_NOSIGNAL) == 1)
+        test_pause();
+    test_waiting((struct test_place){0});
+    close(last);
     server_end(server);
 }
 
