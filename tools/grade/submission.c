@@ -105,12 +105,13 @@ static bool is_plain(const char *name)
     return name[len] == '\0' && *name != '-' && len <= 100;
 }
 
-/* Takes the file; says why not when that is so. */
+/* Takes the file; says why not when that is so. links is O_NOFOLLOW, but 0
+ * for the course's own files: those may be links to what it has elsewhere. */
 static const char *take(struct work *work, int folder, const char *name,
-                        const char *as)
+                        const char *as, int links)
 {
     int fd = openat(folder, name,
-                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+                    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | links);
     struct stat status;
     if (fd == -1)
         return errno == ELOOP ? "a symbolic link" : strerror(errno);
@@ -150,7 +151,7 @@ static void leave_out(struct work *work, const char *shown)
 }
 
 /* Editors and archives leave files with a dot in front; they say nothing. */
-static void look_at(struct work *work, int folder, const char *name)
+static void look_at(struct work *work, int folder, const char *name, int links)
 {
     const char *shown = clean_text(name, strlen(name)), *why;
     if (*name == '.')
@@ -164,20 +165,20 @@ static void look_at(struct work *work, int folder, const char *name)
     else if (work->count == MOST_SOURCES)
         why = text("more than %d sources", MOST_SOURCES);
     else
-        why = take(work, folder, name, name);
+        why = take(work, folder, name, name, links);
     if (why)
         work->refused = text("%s: %s", shown, why);
 }
 
 /* The sources of a folder, which is closed. */
-static struct work read_folder(int fd)
+static struct work read_folder(int fd, int links)
 {
     struct work work = {0};
     struct names names = names_in(dup(fd), MOST_ENTRIES + 1);
     if (names.count > MOST_ENTRIES)
         work.refused = text("more than %d files", MOST_ENTRIES);
     for (size_t i = 0; i < names.count && !work.refused; i++)
-        look_at(&work, fd, names.name[i]);
+        look_at(&work, fd, names.name[i], links);
     close(fd);
     return work;
 }
@@ -194,7 +195,7 @@ static struct work read_single(int learner, const struct lab *lab)
         struct stat status;
         if (fstatat(learner, names[i], &status, AT_SYMLINK_NOFOLLOW) == -1)
             continue;
-        const char *why = take(&work, learner, names[i], "main.c");
+        const char *why = take(&work, learner, names[i], "main.c", O_NOFOLLOW);
         if (why)
             work.refused = text("%s: %s", names[i], why);
     }
@@ -216,7 +217,7 @@ struct work work_read(const char *submissions, const struct learner *learner,
     const char *path = text("%s/src", path_shown(lab->path));
     int sources = open_path(folder, path);
     if (sources != -1)
-        work = read_folder(sources);
+        work = read_folder(sources, O_NOFOLLOW);
     else if (errno == ELOOP || errno == ENOTDIR)
         work.refused =
             text("%s: not a folder, or behind a symbolic link", path);
@@ -231,7 +232,7 @@ struct work work_of_course(const struct lab *lab, const char *folder)
     int fd = open(text("%s/%s", lab->path, folder),
                   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct work none = {0};
-    return fd == -1 ? none : read_folder(fd);
+    return fd == -1 ? none : read_folder(fd, 0);
 }
 
 bool work_equal(const struct work *one, const struct work *other)

@@ -1,4 +1,4 @@
-#include "../../../02_http/malformed.h"
+#include "malformed.h"
 #include "proxy_test.h"
 #include "reverse_proxy.h"
 

@@ -1,4 +1,4 @@
-#include "../../../02_http/malformed.h"
+#include "malformed.h"
 #include "load_balancer.h"
 #include "proxy_test.h"
 #include "test/fault.h"

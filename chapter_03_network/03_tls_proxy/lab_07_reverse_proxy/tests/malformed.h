@@ -1,0 +1,1 @@
+../../../02_http/malformed.h
