@@ -22,8 +22,8 @@
  * - Write framer.c first, and pass tests 01 to 07. It never needs a socket.
  * - Every socket is non-blocking, and the thread sleeps in one place only.
  * - Do not send where a line arises: queue it for each client, and send each
- *   queue at the end of a turn of the loop. 1,000 arrivals are 500,000 lines;
- *   so they are far fewer calls.
+ *   queue at the end of a turn of the loop. 1,000 arrivals are 500,000 lines,
+ *   and they need not be as many calls.
  * - Do not free a client in the middle of a loop over all clients. Mark it, and
  *   remove it between two turns. To announce that may mark the next one.
  * - Stuck? make hint

@@ -685,6 +685,8 @@ TEST(test_17_a_nick_replaces_the_name)
     say(g[0], "/nick 0123456789abcdef\r\n");
     expect(g[0], "* ada is now 0123456789abcdef");
     expect(g[1], "* ada is now 0123456789abcdef");
+    say(g[0], text("%01000d\n", 0)); /* the longest line of all */
+    expect(g[1], "[0123456789abcdef]: %01000d", 0);
     /* What looks like it is text. */
     say(g[0], "/nick\n /nick eve\n/NICK eve\n/quit\n");
     expect(g[1], "[0123456789abcdef]: /nick");
@@ -741,6 +743,14 @@ TEST(test_18_nobody_gets_the_name_of_another)
     close_chat(&chat);
 }
 
+/* Says this to a server that does not run. */
+static void say_at_once(struct guest *guest, const char *bytes)
+{
+    ssize_t sent = send(guest->fd, bytes, strlen(bytes), MSG_DONTWAIT);
+    if (sent != (ssize_t)strlen(bytes))
+        test_skip("the kernel takes only %zd bytes at once", sent);
+}
+
 TEST(test_19_fin_is_a_departure)
 {
     struct chat chat = open_chat();
@@ -759,6 +769,19 @@ TEST(test_19_fin_is_a_departure)
         expect_gone(c);
     }
     wait_until(count_open(&chat) == open);
+
+    /* With more before the FIN than one turn may read. */
+    enum { LINES = 100 };
+    char *lines = text("%*s", LINES * 1001, "");
+    for (int i = 0; i < LINES; i++)
+        snprintf(lines + (size_t)i * 1001, 1002, "%01000d\n", i);
+    pause_chat(&chat);
+    say_at_once(g[1], lines);
+    shutdown(g[1]->fd, SHUT_WR);
+    resume_chat(&chat);
+    for (int i = 0; i < LINES; i++)
+        expect(g[0], "[user2]: %01000d", i);
+    expect(g[0], "* user2 has left");
     leave_all(g, 2);
     close_chat(&chat);
 }
@@ -1043,9 +1066,7 @@ TEST(test_27_who_speaks_much_does_not_go_first)
     fill(&chat, g, 4);
     char *much = text("%0*d\ndone\n", MUCH, 0);
     pause_chat(&chat);
-    ssize_t sent = send(g[2]->fd, much, strlen(much), MSG_DONTWAIT);
-    if (sent != (ssize_t)strlen(much))
-        test_skip("the kernel takes only %zd bytes at once", sent);
+    say_at_once(g[2], much);
     say(g[1], "hi\n");
     say(g[3], "hi\n");
     resume_chat(&chat);
@@ -1112,12 +1133,12 @@ static bool note_number(int fd, void *used)
 static void limit_descriptors(struct chat *chat, int more)
 {
     bool used[MOST_GUESTS + 1] = {0};
-    for_descriptors(chat, note_number, used);
+    int open = for_descriptors(chat, note_number, used);
     struct rlimit limit;
     if (prlimit(chat->pid, RLIMIT_NOFILE, NULL, &limit) == -1)
         fail_msg("prlimit: %s", strerror(errno));
     limit.rlim_cur = 0;
-    while (more > 0)
+    while (more > 0 || limit.rlim_cur < (rlim_t)open)
         more -= !used[limit.rlim_cur++];
     if (prlimit(chat->pid, RLIMIT_NOFILE, &limit, NULL) == -1)
         fail_msg("prlimit: %s", strerror(errno));

@@ -21,8 +21,8 @@
  * - recvfrom(2) returns 0 for an empty datagram. That is no end.
  * - Block the signals before you start a thread: all threads inherit that.
  *   Then main can wait for them with sigwait(3).
- * - Counters that several threads change are atomic. A set of clients is more
- *   than a counter.
+ * - Counters that several threads change are atomic, or have a lock. A set of
+ *   clients is more than a counter: it needs the lock.
  * - shutdown(2) wakes the threads that wait in recvfrom, although it fails.
  * - Stuck? make hint
  *

@@ -42,23 +42,6 @@ static bool is_ipv6(const char *host)
     return strchr(host, ':') != NULL;
 }
 
-/* program_port() stops at the first colon. */
-static int port_in(const char *line, const char *host)
-{
-    const char *format =
-        is_ipv6(host) ? "Listening on [%s]:" : "Listening on %s:";
-    const char *wanted = text(format, host);
-    if (!line || strncmp(line, wanted, strlen(wanted)) != 0)
-        fail_msg("expected: a line \"%sPORT\"\nactual:   %s", wanted,
-                 line ? text("\"%s\"", line) : "it ended without one");
-    const char *digits = line + strlen(wanted);
-    char *end;
-    long port = strtol(digits, &end, 10);
-    if (*digits < '1' || *digits > '9' || *end != '\0' || port > 65535)
-        fail_msg("no port: \"%s\"", line);
-    return (int)port;
-}
-
 static struct server begin(struct run_options options, const char *host,
                            int port, int threads)
 {
@@ -68,7 +51,7 @@ static struct server begin(struct run_options options, const char *host,
         (const char *const[]){"--host", host, "--port", text("%d", port),
                               "--threads", text("%d", threads), NULL});
     server.pid = program_pid(server.program);
-    server.port = port_in(program_line(server.program), host);
+    server.port = program_port(server.program);
     return server;
 }
 
@@ -96,6 +79,9 @@ static void end(struct server *server)
     struct run r = program_wait(server->program);
     if (r.status != 128 + SIGTERM)
         assert_exit(r, 0);
+    const char *line = is_ipv6(server->host) ? "Listening on [%s]:%d\n"
+                                             : "Listening on %s:%d\n";
+    assert_output_contains(r, text(line, server->host, server->port));
 }
 
 static const char *statistics(struct server *server)
@@ -342,7 +328,7 @@ TEST(test_01_it_says_where_it_listens)
     server = (struct server){.host = "127.0.0.1"};
     server.program = program_start(TEST_PLACE("start"), (struct run_options){0},
                                    (const char *const[]){NULL});
-    server.port = port_in(program_line(server.program), server.host);
+    server.port = program_port(server.program);
     fd = client(&server);
     round_trip(fd, "hello");
     close(fd);
@@ -537,6 +523,17 @@ TEST(test_10_sigusr1_prints_statistics)
     expect_statistics(&server, 4, 8 + MOST_IPV4, "1");
     close(fd);
     end(&server);
+
+    /* Counted before it is sent: this answer is never done. */
+    const char *faults = "sendto:error=EINTR,sendmsg:error=EINTR";
+    struct run_options options = {.faults = faults, .may_crash = true};
+    server = begin(options, "127.0.0.1", 0, 1);
+    fd = client(&server);
+    send_text(fd, "hello");
+    wait_until(statistics_say(&server, "packets 1, bytes 5, clients 1"));
+    close(fd);
+    program_signal(server.program, SIGKILL);
+    program_wait(server.program);
 }
 
 TEST(test_11_a_client_is_an_address_and_a_port)
@@ -840,6 +837,15 @@ TEST(test_22_sigterm_and_sigint_end_it_with_statistics)
     assert_exit(r, 0);
     assert_output_contains(r, "\npackets ");
     close(fd);
+
+    /* While they never end: from the second on, there is always one more. */
+    server = start_with_faults(1, "recvfrom:retval=5:when=2+,"
+                                  "recvmsg:retval=5:when=2+");
+    fd = client(&server);
+    round_trip(fd, "hello");
+    close(fd);
+    program_signal(server.program, SIGTERM);
+    assert_exit(program_wait(server.program), 0);
 }
 
 static void expect_no_thread(const char *faults)
