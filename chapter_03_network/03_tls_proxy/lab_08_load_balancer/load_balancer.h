@@ -14,9 +14,9 @@
  *     balancer_free(balancer);
  *
  * Nothing here does I/O or looks at a clock. Every now_ns is the time in
- * nanoseconds, from a start that does not matter; it never runs backwards from
- * one call to the next. Backends are numbered from 0, and every number that is
- * passed is one of a backend. One thread at a time.
+ * nanoseconds, from a start that does not matter; it is more than 0, and never
+ * runs backwards from one call to the next. Backends are numbered from 0, and
+ * every number that is passed is one of a backend. One thread at a time.
  */
 #ifndef LOAD_BALANCER_H
 #define LOAD_BALANCER_H
@@ -69,7 +69,8 @@ struct balancer_options {
 struct balancer;
 
 /* Options are copied. All backends are there, with their whole weight, and have
- * nothing to do. NULL with ENOMEM. */
+ * nothing to do. With CONSISTENT_HASH no two of them may have the same address
+ * and port. NULL with ENOMEM. */
 struct balancer *balancer_new(const struct balancer_options *options,
                               uint64_t now_ns);
 /* NULL is allowed. */
@@ -91,8 +92,14 @@ const struct sockaddr_in *balancer_address(const struct balancer *balancer,
  *                      at least 1
  *
  * weight is 1 with ROUND_ROBIN, whatever the options say. A backend that was
- * down and ejected is back when both are over. A new balancer's backends have
- * not been away: there is no slow start.
+ * down and ejected is back when both are over:
+ *
+ *     second    10        20        30        40        50        60
+ *     down      |-------------------|
+ *     ejected             |-------------------|
+ *     P          0         0         0        1 ------- 50 ------ FULL
+ *
+ * A new balancer's backends have not been away: there is no slow start.
  */
 int balancer_weight(const struct balancer *balancer, int backend,
                     uint64_t now_ns);
@@ -103,20 +110,23 @@ int balancer_weight(const struct balancer *balancer, int backend,
  *
  * Returns a backend whose check is due (of several, the one that has been due
  * for longest; of equal ones, the lowest number), and counts it as being
- * checked; -1 if none is. The first check of each is due when the balancer is
- * made, the next one check_ns after the call that returned the backend, but
- * not before balancer_checked() was called for it.
+ * checked, until balancer_checked(); -1 if none is. The first check of each is
+ * due when the balancer is made, the next one check_ns after the call that
+ * returned the backend, whenever that check ends. A backend that is being
+ * checked is not returned: if it becomes due meanwhile, it is returned
+ * afterwards, and has been due since then.
  */
 int balancer_check_due(struct balancer *balancer, uint64_t now_ns);
 
-/* When the next check is due, perhaps in the past; UINT64_MAX if none will be
- * before balancer_checked() is called. */
+/* When the next check is due, perhaps in the past, of the backends that are not
+ * being checked; UINT64_MAX if all are, or without checks. */
 uint64_t balancer_next_check(const struct balancer *balancer);
 
 /* How the check went. CHECKS_DOWN that failed in a row: the backend is down.
  * CHECKS_UP that passed in a row: it is no longer, and comes back slowly, from
  * now on. While it is not down, checks that pass only end the row of failed
- * ones. */
+ * ones. A check ends no ejection. May be called without a check that was due,
+ * and with check_ns == 0. */
 void balancer_checked(struct balancer *balancer, int backend, bool passed,
                       uint64_t now_ns);
 
@@ -133,7 +143,8 @@ void balancer_checked(struct balancer *balancer, int backend, bool passed,
  * tried == 0 adds RETRY_PERCENT hundredths of one, up to RETRY_MOST, and each
  * retry costs one. If less than one is left, a retry gets -1. A call that finds
  * no candidate costs nothing and is counted nowhere (but with tried == 0 it
- * adds).
+ * adds). Whatever the reason for -1: no credit has moved, no random number was
+ * drawn.
  *
  * How a candidate is chosen; "weight" is balancer_weight() now:
  *
@@ -178,7 +189,8 @@ void balancer_started(struct balancer *balancer, int backend);
  * Passive ejection: when EJECT_AFTER or more have failed in a row, the backend
  * is ejected, unless more than EJECT_PERCENT of all backends would then be
  * ejected; the row goes on in that case, and the next failure asks again. An
- * ejection ends the row.
+ * ejection ends the row. Being down is something else: one that is down counts
+ * among all, not among the ejected, and its requests belong to its row.
  * It lasts EJECT_NS, each further one of this backend twice as long as the one
  * before, up to EJECT_MOST_NS; EJECT_NS again if at least EJECT_MOST_NS have
  * passed since the end of the last one. At its end (now_ns == that time) the
@@ -206,8 +218,9 @@ void balancer_finished(struct balancer *balancer, int backend,
  * else "ejected" if it is ejected, "returning" if it is back for less than
  * RETURN_NS, else "up". weight is that of the options. answered counts ANSWERED
  * (of any status), failed REFUSED, BROKEN and TIMED_OUT, ejections how often it
- * was ejected. mean_us is the mean of elapsed_ns of those answered, in
- * microseconds, rounded down; 0 without any.
+ * was ejected. So a 503 is answered, not failed, though it is a failure in the
+ * row. mean_us is the mean of elapsed_ns of those answered, in microseconds,
+ * rounded down; 0 without any.
  */
 ssize_t balancer_stats(const struct balancer *balancer, uint64_t now_ns,
                        char *out, size_t size);

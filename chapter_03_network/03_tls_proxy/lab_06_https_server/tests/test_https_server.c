@@ -623,12 +623,19 @@ TEST(test_17_a_handshake_has_to_end_in_time)
     end();
 }
 
+/* An alert may come, whole: no reset drops it. */
 static void expect_no_http(const char *bytes, size_t len)
 {
     char answer[4096];
     int fd = client_connect(port);
     client_send_bytes(fd, bytes, len);
+    errno = 0;
     size_t got = receive_rest(fd, answer, sizeof(answer));
+    if (errno == ECONNRESET)
+        fail_msg("after \"%.10s...\"\n"
+                 "expected: the end of the connection\n"
+                 "actual:   a reset, which may drop the alert before it",
+                 bytes);
     for (size_t i = 0; i + 4 < got; i++) {
         if (memcmp(answer + i, "HTTP", 4) == 0)
             fail_msg("expected: no answer that can be read\n"
@@ -677,6 +684,28 @@ TEST(test_19_a_handshake_may_be_cut_anywhere)
     end();
 }
 
+/* Reads so much of /big, from byte number `from` on, and compares. */
+static void read_big(struct tls *tls, size_t from, size_t to)
+{
+    static char bytes[16384];
+    while (from < to) {
+        size_t len = to - from < sizeof(bytes) ? to - from : sizeof(bytes);
+        tls_read_bytes(tls, bytes, len);
+        for (size_t i = 0; i < len; i++) {
+            if (bytes[i] != (char)('a' + (from + i) % 26))
+                fail_msg("byte %zu of /big\nexpected: '%c'\nactual:   '%c'",
+                         from + i, (int)('a' + (from + i) % 26), bytes[i]);
+        }
+        from += len;
+    }
+}
+
+static struct tls *connect_narrow(void)
+{
+    return tls_connect_with(
+        port, ((struct tls_options){.name = "one.test", .narrow = true}));
+}
+
 /* OpenSSL keeps errors in one queue for the whole thread. */
 TEST(test_20_an_error_stays_with_its_connection)
 {
@@ -693,6 +722,15 @@ TEST(test_20_an_error_stays_with_its_connection)
         tls_send(tls, "Host: one.test\r\n\r\n");
         expect_body(tls_read(tls), "Hello, TLS!\n");
     }
+    tls_close(tls);
+
+    /* The next call of a connection may be one that sends. */
+    tls = connect_narrow();
+    tls_send(tls, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_status(tls_read_head(tls), 200);
+    expect_asleep(); /* it waits for room */
+    expect_no_http("rubbish", 7);
+    read_big(tls, 0, BIG);
     tls_close(tls);
     end();
 }
@@ -747,28 +785,6 @@ TEST(test_22_the_end_is_announced)
     }
     wait_until(descriptors() == before);
     end();
-}
-
-/* Reads so much of /big, from byte number `from` on, and compares. */
-static void read_big(struct tls *tls, size_t from, size_t to)
-{
-    static char bytes[16384];
-    while (from < to) {
-        size_t len = to - from < sizeof(bytes) ? to - from : sizeof(bytes);
-        tls_read_bytes(tls, bytes, len);
-        for (size_t i = 0; i < len; i++) {
-            if (bytes[i] != (char)('a' + (from + i) % 26))
-                fail_msg("byte %zu of /big\nexpected: '%c'\nactual:   '%c'",
-                         from + i, (int)('a' + (from + i) % 26), bytes[i]);
-        }
-        from += len;
-    }
-}
-
-static struct tls *connect_narrow(void)
-{
-    return tls_connect_with(
-        port, ((struct tls_options){.name = "one.test", .narrow = true}));
 }
 
 /* A socket that is closed with unread bytes in it resets its connection, and
@@ -1062,6 +1078,30 @@ TEST(test_34_sigterm_and_sigint_end_it_cleanly)
         tls_drop(idle);
         tls_drop(slow);
     }
+
+    /* A client that has asked for much does not hold it up. */
+    static const char request[] = "GET / HTTP/1.1\r\nHost:a\r\n\r\n";
+    enum { LEN = sizeof(request) - 1, RECORDS = 3, EACH = 16384 / LEN };
+    static char bytes[EACH * LEN], answers[1 << 20];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = request[i % LEN];
+    serve();
+    struct tls *busy = tls_connect(port, "one.test");
+    struct http_reply answer = tls_get(busy, "/");
+    size_t least = strlen(answer.head) + answer.body_len; /* TLS adds to it */
+    pause_server();
+    for (int i = 0; i < RECORDS; i++)
+        tls_send_bytes(busy, bytes, sizeof(bytes));
+    program_signal(server, SIGTERM);
+    program_signal(server, SIGCONT);
+    assert_exit(program_wait(server), 0);
+    if (receive_rest(busy->fd, answers, sizeof(answers)) >=
+        least * EACH * RECORDS)
+        fail_msg("%d requests, then SIGTERM\n"
+                 "expected: it ends between two answers\n"
+                 "actual:   it gives all answers before it ends",
+                 EACH * RECORDS);
+    tls_drop(busy);
 }
 
 /* Other people's clients. */

@@ -124,7 +124,7 @@ static int try_strategy(enum strategy strategy, int percent,
         options.backends[i].address.sin_port = htons((uint16_t)(8001 + i));
         options.backends[i].weight = known && i > 0 ? SLOWER : 1;
     }
-    struct balancer *balancer = balancer_new(&options, 0);
+    struct balancer *balancer = balancer_new(&options, SECOND);
     struct request *requests = malloc(sizeof(*requests) * REQUESTS * BACKENDS);
     uint64_t *elapsed_ns = malloc(sizeof(*elapsed_ns) * REQUESTS);
     bool enough = balancer && requests && elapsed_ns;

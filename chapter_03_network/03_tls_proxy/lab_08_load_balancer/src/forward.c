@@ -623,6 +623,8 @@ void forward_drain(struct worker *worker)
     for (struct session *s = worker->oldest; s; s = newer) {
         newer = s->newer;
         if (s->state == IDLE && s->from_client.len == 0)
+            client_event(worker, s); /* a request may have come by now */
+        if (s->state == IDLE && s->from_client.len == 0)
             session_close(worker, s);
     }
 }

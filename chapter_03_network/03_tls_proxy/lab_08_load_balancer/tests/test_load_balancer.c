@@ -1,5 +1,5 @@
-#include "malformed.h"
 #include "load_balancer.h"
+#include "malformed.h"
 #include "proxy_test.h"
 #include "test/fault.h"
 
@@ -266,34 +266,43 @@ TEST(test_08_a_client_stays_where_it_is)
     balancer_free(balancer);
 }
 
-TEST(test_09_only_clients_of_a_lost_backend_move)
+/* As make(CONSISTENT_HASH, 1, 1, 1, 1), but only three of the four. */
+static struct balancer *make_three(const int numbers[3])
 {
-    struct balancer *balancer = make(CONSISTENT_HASH, 1, 1, 1, 1);
-    static int before[CLIENTS], after[CLIENTS];
-    find_homes(balancer, before);
-    check(balancer, 2, false, CHECKS_DOWN);
-    find_homes(balancer, after);
-    for (int i = 0; i < CLIENTS; i++)
-        if (before[i] != 2 && after[i] != before[i])
-            fail_msg("backend 2 went away, but client %d moved from %d to %d",
-                     i, before[i], after[i]);
-    /* Its clients are spread over all the others. */
-    for (int i = 0; i < 4; i++)
-        assert_at_most(count_homes(after, i), i == 2 ? 0 : CLIENTS / 3 * 5 / 4);
-    balancer_free(balancer);
-
-    /* The same three alone, in another order: a place is no name. */
-    static const int numbers[] = {3, 0, 1};
     struct balancer_options options = {.strategy = CONSISTENT_HASH, .count = 3};
     for (int i = 0; i < 3; i++) {
         options.backends[i].address = address("127.0.0.1", 9001 + numbers[i]);
         options.backends[i].weight = 1;
     }
-    balancer = balancer_new(&options, now);
+    struct balancer *balancer = balancer_new(&options, now);
+    assert_non_null(balancer);
+    return balancer;
+}
+
+TEST(test_09_only_clients_of_a_lost_backend_move)
+{
+    struct balancer *balancer = make(CONSISTENT_HASH, 1, 1, 1, 1);
+    static int before[CLIENTS], after[CLIENTS];
+    find_homes(balancer, before);
+    balancer_free(balancer);
+    static const int in_order[] = {0, 1, 3}, mixed[] = {3, 0, 1};
+    balancer = make_three(in_order);
+    for (int i = 0; i < CLIENTS; i++) {
+        after[i] = in_order[home(balancer, i)];
+        if (before[i] != 2 && after[i] != before[i])
+            fail_msg("backend 2 went away, but client %d moved from %d to %d",
+                     i, before[i], after[i]);
+    }
+    balancer_free(balancer);
+    /* Its clients are spread over all the others. */
+    for (int i = 0; i < 4; i++)
+        assert_at_most(count_homes(after, i), CLIENTS / 3 * 5 / 4);
+    /* A place in the list is no name. */
+    balancer = make_three(mixed);
     for (int i = 0; i < CLIENTS; i++)
-        if (numbers[home(balancer, i)] != after[i])
+        if (mixed[home(balancer, i)] != after[i])
             fail_msg("client %d: backend %d, in another order %d", i, after[i],
-                     numbers[home(balancer, i)]);
+                     mixed[home(balancer, i)]);
     balancer_free(balancer);
 }
 
@@ -376,6 +385,7 @@ TEST(test_12_checks_are_due_at_their_time)
     pass(10 * SECOND);
     assert_int_equal(balancer_check_due(balancer, now), -1);
     balancer_checked(balancer, 1, false, now);
+    assert_int_equal(balancer_next_check(balancer), now - 8 * SECOND);
     assert_int_equal(balancer_check_due(balancer, now), 1);
     balancer_free(balancer);
     /* Without checks none is ever due. */
@@ -473,6 +483,16 @@ TEST(test_15_at_most_half_are_ejected)
     assert_false(is_in(balancer, 0));
     assert_true(is_in(balancer, 1));
     balancer_free(balancer);
+    /* Who is down is not ejected, but one of all. */
+    balancer = make(ROUND_ROBIN, 1, 1, 1, 1);
+    for (int i = 0; i < 4; i++) {
+        if (i < 2)
+            check(balancer, i, false, CHECKS_DOWN);
+        else
+            fail_requests(balancer, i, EJECT_AFTER);
+        assert_false(is_in(balancer, i));
+    }
+    balancer_free(balancer);
 }
 
 TEST(test_16_what_ends_during_an_ejection_is_no_row)
@@ -554,13 +574,18 @@ TEST(test_18_its_clients_come_back_little_by_little)
     static int before[CLIENTS], after[CLIENTS];
     find_homes(balancer, before);
     check(balancer, 2, false, CHECKS_DOWN);
-    check(balancer, 2, true, CHECKS_UP);
-    pass(RETURN_NS / 2);
-    find_homes(balancer, after);
-    for (int i = 0; i < CLIENTS; i++)
-        if (after[i] != before[i] && before[i] != 2)
-            fail_msg("client %d moved from %d to %d for no reason", i,
-                     before[i], after[i]);
+    for (int i = 0; i < 2; i++) {
+        find_homes(balancer, after);
+        for (int j = 0; j < CLIENTS; j++)
+            if (after[j] != before[j] && before[j] != 2)
+                fail_msg("client %d moved from %d to %d for no reason", j,
+                         before[j], after[j]);
+        if (i == 1)
+            break;
+        assert_int_equal(count_homes(after, 2), 0);
+        check(balancer, 2, true, CHECKS_UP);
+        pass(RETURN_NS / 2);
+    }
     /* 50 of 350. */
     assert_at_least(count_homes(after, 2), CLIENTS / 7 * 3 / 4);
     assert_at_most(count_homes(after, 2), CLIENTS / 7 * 5 / 4);
@@ -606,6 +631,13 @@ TEST(test_19_retries_have_a_budget)
     check(balancer, 1, true, CHECKS_UP);
     assert_true(retry(balancer));
     assert_false(retry(balancer));
+    balancer_free(balancer);
+    /* A retry that was refused was nobody's turn. */
+    balancer = make(ROUND_ROBIN, 1, 1, 1);
+    for (int i = 0; i < RETRY_MOST; i++)
+        assert_true(retry(balancer));
+    assert_false(retry(balancer));
+    assert_string_equal(choices(balancer, 3), "abc");
     balancer_free(balancer);
 }
 
@@ -678,15 +710,18 @@ TEST(test_21_without_memory_there_is_no_balancer)
     struct balancer_options options = {.count = 1};
     options.backends[0].address = address("127.0.0.1", 9001);
     options.backends[0].weight = 1;
-    fault("malloc:error=ENOMEM:when=1,calloc:error=ENOMEM:when=1");
-    errno = 0;
-    struct balancer *balancer = balancer_new(&options, now);
-    if (fault_hits() > 0) {
-        assert_null(balancer);
-        assert_int_equal(errno, ENOMEM);
+    for (int i = 1; i <= 3; i++) {
+        fault(text("malloc:error=ENOMEM:when=%d,calloc:error=ENOMEM:when=%d", i,
+                   i));
+        errno = 0;
+        struct balancer *balancer = balancer_new(&options, now);
+        if (fault_hits() > 0) {
+            assert_null(balancer);
+            assert_int_equal(errno, ENOMEM);
+        }
+        fault_clear();
+        balancer_free(balancer);
     }
-    fault_clear();
-    balancer_free(balancer);
 }
 
 /* The program: tests 22 and on. */
@@ -1076,7 +1111,72 @@ TEST(test_29_sigterm_drains)
     backend_close(b);
 }
 
-TEST(test_30_draining_has_an_end)
+static bool is_stopped(struct proxy *proxy)
+{
+    char line[128] = "";
+    FILE *file = fopen(text("/proc/%d/stat", (int)proxy->pid), "r");
+    if (file && !fgets(line, sizeof(line), file))
+        line[0] = '\0';
+    if (file)
+        fclose(file);
+    return strstr(line, ") T ") != NULL;
+}
+
+/* The kernel has bytes of this client, which the proxy has not read. */
+static bool has_arrived(struct proxy *proxy, int client)
+{
+    struct sockaddr_in from;
+    socklen_t len = sizeof(from);
+    getsockname(client, (struct sockaddr *)&from, &len);
+    const char *ends = text(":%04X 0100007F:%04X 01 ", (unsigned)proxy->port,
+                            (unsigned)ntohs(from.sin_port));
+    FILE *file = fopen("/proc/net/tcp", "r");
+    char line[256], *found = NULL;
+    while (file && !found && fgets(line, sizeof(line), file))
+        found = strstr(line, ends);
+    if (file)
+        fclose(file);
+    /* Behind it: bytes to send, a colon, bytes to read. */
+    return found && strtol(found + strlen(ends) + 9, NULL, 16) > 0;
+}
+
+TEST(test_30_a_request_that_has_arrived_is_answered)
+{
+    struct backend b = backend_open();
+    struct proxy proxy = start_balancer("--backend", at(b));
+    int clients[2] = {client_connect(proxy.port)};
+    int kept = round_trip(clients[0], b);
+    int before = proxy_descriptors(&proxy);
+    clients[1] = client_connect(proxy.port);
+    wait_until(proxy_descriptors(&proxy) > before);
+    /* Behind the signal, before the balancer looks. */
+    program_signal(proxy.program, SIGSTOP);
+    wait_until(is_stopped(&proxy));
+    program_signal(proxy.program, SIGTERM);
+    for (int i = 0; i < 2; i++) {
+        client_send(clients[i], REQUEST("POST /") "\r\n");
+        wait_until(has_arrived(&proxy, clients[i]));
+    }
+    program_signal(proxy.program, SIGCONT);
+    assert_string_equal(program_line(proxy.program), "Draining");
+    for (int i = 0; i < 2; i++) {
+        char byte;
+        assert_fails(recv(clients[i], &byte, 1, MSG_DONTWAIT), EAGAIN);
+    }
+    serve(b, "POST /", 200);
+    serve(b, "POST /", 200);
+    for (int i = 0; i < 2; i++) {
+        struct http_reply r = http_read(clients[i]);
+        assert_status(r, 200);
+        assert_header(r, "Connection", "close");
+        close(clients[i]);
+    }
+    assert_exit(program_wait(proxy.program), 0);
+    close(kept);
+    backend_close(b);
+}
+
+TEST(test_31_draining_has_an_end)
 {
     struct backend b = backend_open();
     for (int i = 0; i < 3; i++) {
@@ -1105,7 +1205,7 @@ TEST(test_30_draining_has_an_end)
     backend_close(b);
 }
 
-TEST(test_31_smuggling_stops_here)
+TEST(test_32_smuggling_stops_here)
 {
     struct backend b = backend_open();
     struct proxy proxy = start_balancer("--backend", at(b));
@@ -1125,7 +1225,7 @@ TEST(test_31_smuggling_stops_here)
     backend_close(b);
 }
 
-TEST(test_32_calls_that_fail_end_nothing)
+TEST(test_33_calls_that_fail_end_nothing)
 {
     struct backend b = backend_open();
     struct proxy proxy = start_faulty(
@@ -1144,7 +1244,7 @@ TEST(test_32_calls_that_fail_end_nothing)
     backend_close(b);
 }
 
-TEST(test_33_the_simulation_shows_the_difference)
+TEST(test_34_the_simulation_shows_the_difference)
 {
     struct run r = run("--simulate");
     assert_exit(r, 0);
@@ -1161,7 +1261,7 @@ TEST(test_33_the_simulation_shows_the_difference)
         fail_msg("least-connections sent %.2f %% to the slow one", slow);
 }
 
-TEST(test_34_nginx_is_checked_and_asked, .limit_ms = 3000)
+TEST(test_35_nginx_is_checked_and_asked, .limit_ms = 3000)
 {
     test_need("nginx");
     test_need("curl");
