@@ -2,7 +2,8 @@
  * connection.c - a client's connection, from handshake to goodbye.
  *
  * A connection has a step, the function that takes it on from where it is:
- * shake_hands leads to serve, serve to say_goodbye, and that to drain.
+ * shake_hands leads to serve, serve to say_goodbye, and that to drain. A
+ * handshake that fails leads to drain, too; other errors are the END.
  */
 #include "server.h"
 #include "timing.h"
@@ -111,7 +112,7 @@ static enum outcome shake_hands(struct connection *connection)
         connection->step = serve;
         return AGAIN;
     }
-    todo("shake_hands: not done yet, or failed");
+    todo("shake_hands: wait if it is not done yet, else drain");
     return blocked(connection, returned);
 }
 

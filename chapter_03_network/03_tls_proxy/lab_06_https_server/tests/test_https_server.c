@@ -724,7 +724,7 @@ TEST(test_20_an_error_stays_with_its_connection)
     }
     tls_close(tls);
 
-    /* The next call of a connection may be one that sends. */
+    /* The next call may be an SSL_write that has to wait. */
     tls = connect_narrow();
     tls_send(tls, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_status(tls_read_head(tls), 200);
