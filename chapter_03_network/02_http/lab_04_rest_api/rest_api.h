@@ -31,16 +31,18 @@
  *     is a type of its own.
  *
  * All functions may be called by many threads at once, rest_api_free aside.
- * A body is the caller's again when the call returns.
+ * Each call is one step for all others: they see the items as they are before
+ * it or after it, and what two of them set at once is not lost. A body is the
+ * caller's again when the call returns.
  *
  * Each returns 0, or -1 with errno, and hands out a text in *json that the
  * caller frees with free(3). After 0 it is what the function says. After -1 it
  * is an object with the member "error", a string of at least one byte that
  * says what is wrong, and the member "field", the name of the member that is
  * unknown, missing or wrong. If several are, any one of them is told. Without
- * such a member there is no "field"; for U+0000 and for an integer of more
- * than 64 bits it may be there or not. Order of members and blanks are free in
- * all texts.
+ * such a member there is no "field"; for U+0000 and for a number that is too
+ * large (an integer of more than 64 bits, 1e400) it may be there or not. Order
+ * of members and blanks are free in all texts.
  *
  * An error of all functions but rest_api_free; each names its others. What
  * fails has changed nothing.
@@ -48,7 +50,9 @@
  *   ENOMEM  no memory; *json is then NULL. If the memory ran out while the
  *           body was read, it may be told as EINVAL: jansson does not always
  *           tell which it was. EINVAL may come without text, *json NULL, only
- *           then.
+ *           then. Nor does jansson always notice: an error may lack its
+ *           "field", and json_dumps() of 2.14 may return a text that is cut
+ *           off. What it does not notice need not be noticed here.
  *
  * No pointer may be NULL, but body may if len is 0.
  */

@@ -12,7 +12,7 @@
  * 2. Any number of threads may call it at once.
  * 3. The program in this file: /items and /items/ID, with the methods, the
  *    statuses and the fields of the README.
- * 4. What the head tells is answered before what the body tells.
+ * 4. What is wrong with the head wins over what is wrong with the body.
  * 5. Requests that two readers read in two ways are refused, although
  *    libmicrohttpd lets them through.
  *

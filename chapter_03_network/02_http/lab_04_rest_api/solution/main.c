@@ -171,7 +171,7 @@ static enum MHD_Result count_field(void *to, enum MHD_ValueKind kind,
                                 "abcdefghijklmnopqrstuvwxyz";
     struct framing *framing = to;
     (void)kind;
-    if (name[strspn(name, token)] != '\0')
+    if (*name == '\0' || name[strspn(name, token)] != '\0')
         framing->odd = true; /* "Content-Length : 5" */
     if (strcasecmp(name, "Host") == 0)
         framing->hosts++;

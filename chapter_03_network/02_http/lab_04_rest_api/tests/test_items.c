@@ -8,8 +8,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { MANY = 1000, DEEP = 100000, MOST_FAILURES = 100 };
+enum { MANY = 1000, DEEP = 100000, MOST_FAILURES = 100, PATIENCE = 500 };
 
 /* Any "field", or none. */
 #define ANY "*"
@@ -488,9 +489,10 @@ static void *scarce_malloc(size_t size)
 
 enum operation { CREATE, LIST, GET, REPLACE, UPDATE, DELETE, OPERATIONS };
 
-static int operate(struct rest_api *api, enum operation operation, char **out)
+/* What is not a CREATE or a LIST is about item 1. */
+static int operate_with(struct rest_api *api, enum operation operation,
+                        const char *body, char **out)
 {
-    static const char body[] = "{\"name\": \"new\", \"price\": 9}";
     uint64_t id;
     switch (operation) {
     case CREATE:
@@ -506,6 +508,12 @@ static int operate(struct rest_api *api, enum operation operation, char **out)
     default:
         return rest_api_delete(api, 1, out);
     }
+}
+
+static int operate(struct rest_api *api, enum operation operation, char **out)
+{
+    return operate_with(api, operation, "{\"name\": \"new\", \"price\": 9}",
+                        out);
 }
 
 static bool is_json(const char *string)
@@ -553,7 +561,9 @@ static bool fails_at(enum operation operation, size_t items, int n,
     take_json();
     if (result == -1)
         expect(rest_api_list(api, &json), before);
-    add(api, "b"); /* all goes on */
+    uint64_t next = add(api, "b"); /* all goes on */
+    if (result == -1)
+        assert_int_equal(next, items + 1);
     rest_api_free(api);
     return hit;
 }
@@ -660,4 +670,138 @@ TEST(test_15_no_item_and_no_id_is_lost, .limit_ms = 3000)
     }
     assert_int_equal(add(api, "last"), MAKERS * EACH + 1);
     rest_api_free(api);
+}
+
+/* A second call, by another thread, that comes when the first one is half done:
+ * where jansson wants memory for the n-th time. */
+struct visit {
+    struct rest_api *api;
+    enum operation operation;
+    const char *body;
+    int until; /* it begins; 0: it has begun */
+    pthread_t thread;
+    pid_t tid;
+    bool over;
+};
+
+static struct visit *visit; /* the one that is still to come, or NULL */
+
+static void *come(void *arg)
+{
+    struct visit *v = arg;
+    char *out = NULL;
+    __atomic_store_n(&v->tid, gettid(), __ATOMIC_RELAXED);
+    operate_with(v->api, v->operation, v->body, &out);
+    free(out);
+    __atomic_store_n(&v->over, true, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static bool is_asleep(pid_t tid)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    const char *name_end =
+        fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+    fclose(file);
+    return name_end && strncmp(name_end, ") S", 3) == 0;
+}
+
+/* Waits until the second call is over, or asleep since the first has the lock.
+ * Whoever waits for a lock that spins never sleeps: patience has an end. */
+static void wait_for(struct visit *v)
+{
+    pid_t tid;
+    while ((tid = __atomic_load_n(&v->tid, __ATOMIC_RELAXED)) == 0)
+        sched_yield();
+    for (int i = 0; i < PATIENCE; i++)
+        if (__atomic_load_n(&v->over, __ATOMIC_RELAXED) || is_asleep(tid))
+            return;
+}
+
+static void *visited_malloc(size_t size)
+{
+    struct visit *v = visit;
+    if (v && --v->until == 0) {
+        visit = NULL;
+        if (pthread_create(&v->thread, NULL, come, v) != 0)
+            fail_msg("pthread_create");
+        wait_for(v);
+    }
+    return malloc(size);
+}
+
+static const char *item(int id, const char *name, int price, int quantity)
+{
+    return text("{\"id\": %d, \"name\": \"%s\", \"price\": %d,"
+                " \"quantity\": %d}",
+                id, name, price, quantity);
+}
+
+/* The bodies of two calls, and the items afterwards; or these, if the other was
+ * first. */
+struct meeting {
+    size_t max_items;
+    enum operation first;
+    const char *body;
+    enum operation second;
+    const char *other, *expected, *or_expected;
+};
+
+/* Returns false if the first call was over before the second could come. */
+static bool meet(const struct meeting *m, int n)
+{
+    struct rest_api *api = store_new(m->max_items);
+    struct visit v = {
+        .api = api, .operation = m->second, .body = m->other, .until = n};
+    add(api, "a");
+    add(api, "b");
+    visit = &v;
+    operate_with(api, m->first, m->body, &json);
+    take_json();
+    bool met = v.until == 0;
+    if (met) {
+        pthread_join(v.thread, NULL);
+        assert_success(rest_api_list(api, &json));
+        json_t *list = json_loads(json, 0, NULL);
+        json_t *expected = json_loads(m->or_expected, 0, NULL);
+        bool other = json_equal(list, expected);
+        json_decref(list);
+        json_decref(expected);
+        expect_json_at(TEST_PLACE(text("the items after %s and %s at once",
+                                       m->body, m->other)),
+                       other ? m->or_expected : m->expected);
+    }
+    visit = NULL;
+    rest_api_free(api);
+    return met;
+}
+
+TEST(test_16_each_call_is_one_step_for_all_others, .limit_ms = 3000)
+{
+    const char *a = item(1, "a", 5, 0), *b = item(2, "b", 5, 0);
+    const char *both = text("[%s, %s]", item(1, "a", 9, 8), b);
+    const char *only_b = text("[%s]", b);
+    const char *c = "{\"name\": \"c\", \"price\": 1}";
+    const char *d = "{\"name\": \"d\", \"price\": 1}";
+    const char *only_c = text("[%s, %s, %s]", a, b, item(3, "c", 1, 0));
+    const char *only_d = text("[%s, %s, %s]", a, b, item(3, "d", 1, 0));
+    const char *c_d =
+        text("[%s, %s, %s, %s]", a, b, item(3, "c", 1, 0), item(4, "d", 1, 0));
+    const char *d_c =
+        text("[%s, %s, %s, %s]", a, b, item(3, "d", 1, 0), item(4, "c", 1, 0));
+    const struct meeting meetings[] = {
+        {9, UPDATE, "{\"price\": 9}", UPDATE, "{\"quantity\": 8}", both, both},
+        {9, REPLACE, c, DELETE, "(none)", only_b, only_b},
+        {9, CREATE, c, CREATE, d, c_d, d_c},
+        {3, CREATE, c, CREATE, d, only_c, only_d},
+    };
+    json_set_alloc_funcs(visited_malloc, free);
+    for (size_t i = 0; i < sizeof(meetings) / sizeof(meetings[0]); i++)
+        for (int n = 1; n < MOST_FAILURES && meet(&meetings[i], n); n++)
+            continue;
+    json_set_alloc_funcs(malloc, free);
 }
