@@ -77,9 +77,9 @@ int forward_expire(struct worker *worker, uint64_t now_ns);
 /* Frees what was closed, when no event can name it any more. */
 void forward_sweep(struct worker *worker);
 
-/* For a proxy that ends without cutting anything: closes the clients of
- * which no byte of a request has come, and the others after their response. When num_clients is 0, all
- * have gone. */
+/* For a proxy that ends without cutting anything: closes the clients of which
+ * no byte of a request has come, and the others after their response. When
+ * num_clients is 0, all have gone. */
 void forward_drain(struct worker *worker);
 
 /* Closes all connections. */

@@ -16,7 +16,7 @@
  * are.
  *
  * Hints:
- * - Begin with balancer.c: tests 01 to 21 and 33 need nothing else.
+ * - Begin with balancer.c: tests 01 to 21 and 34 need nothing else.
  * - First find the candidates and their weights, then choose among them: so no
  *   strategy has to know why somebody is missing.
  * - Round robin is "weighted" with all weights equal.
