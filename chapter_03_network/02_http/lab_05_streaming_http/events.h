@@ -19,8 +19,8 @@
 enum {
     KEPT = 100,                    /* events */
     MAX_TEXT = 16 * 1024,          /* bytes of the text of an event */
-    MAX_EVENT = 8 * MAX_TEXT + 64, /* most that event_write() writes: each byte
-                                      of a text may be a line */
+    MAX_EVENT = 7 * MAX_TEXT + 64, /* most that event_write() writes: each byte
+                                      of a text may be a line, of 7 bytes */
     MAX_PIECE = 64,                /* most that piece_write() writes */
     PIECES = 10,                   /* of a stream */
 };

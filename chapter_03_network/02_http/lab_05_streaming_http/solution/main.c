@@ -37,7 +37,8 @@
 enum {
     INPUT = HTTP_MAX_HEAD + MAX_TEXT, /* a request with its content */
     MAX_CHUNK = MAX_EVENT + 32,       /* an event, its size, the last chunk */
-    OUTPUT = 2 * MAX_CHUNK,           /* bytes that leave together */
+    OUTPUT = 2 * MAX_CHUNK,           /* bytes that leave together, or are held:
+                                         less than 256 KiB */
     EVENTS = 256,                     /* taken from the kernel at once */
     RETRY_NS = 100000000, /* without a descriptor, look again after this */
     PATIENCE = 2,         /* beats that a client may keep us waiting */
