@@ -70,13 +70,20 @@ man:
 	@man -l tools/course/course.7
 
 # Grades the folders in SUBMISSIONS; OUT is where the results go, LABS which
-# labs (those that somebody has worked on), JOBS how many at a time.
+# labs (those that somebody has worked on), JOBS how many at a time. With
+# ENGINE=slurm in the tasks of a Slurm array, CHUNK submissions each.
+GRADE_OPTIONS = $(if $(filter command,$(firstword $(origin LABS))),--labs \
+	'$(LABS)') $(if $(filter 1 yes,$(UNSAFE)),--unsafe)
 grade: $(GRADE) shared
 	@[ -n '$(SUBMISSIONS)' ] || { echo 'say whose work: make grade' \
 		'SUBMISSIONS=folder' >&2; exit 2; }
-	@$(GRADE) $(if $(OUT),--out '$(OUT)') $(if $(JOBS),--jobs $(JOBS)) $(if \
-		$(filter command,$(firstword $(origin LABS))),--labs '$(LABS)') $(if \
-		$(filter 1 yes,$(UNSAFE)),--unsafe) '$(SUBMISSIONS)'
+	@case '$(or $(ENGINE),local)' in \
+	local) $(GRADE) $(if $(OUT),--out '$(OUT)') $(if $(JOBS),--jobs \
+		'$(JOBS)') $(GRADE_OPTIONS) '$(SUBMISSIONS)' ;; \
+	slurm) tools/grade/slurm '$(SUBMISSIONS)' '$(OUT)' '$(CHUNK)' \
+		'$(JOBS)' $(GRADE_OPTIONS) ;; \
+	*) echo 'ENGINE=$(ENGINE): local or slurm' >&2; exit 2 ;; \
+	esac
 
 # Without a lab: how fast classes are graded.
 ifeq (bench,$(MAKECMDGOALS)$(LAB))
