@@ -70,13 +70,20 @@ man:
 	@man -l tools/course/course.7
 
 # Grades the folders in SUBMISSIONS; OUT is where the results go, LABS which
-# labs (those that somebody has worked on), JOBS how many at a time.
+# labs (those that somebody has worked on), JOBS how many at a time. With
+# ENGINE=slurm in the tasks of a Slurm array, CHUNK submissions each.
+GRADE_OPTIONS = $(if $(filter command,$(firstword $(origin LABS))),--labs \
+	'$(LABS)') $(if $(filter 1 yes,$(UNSAFE)),--unsafe)
 grade: $(GRADE) shared
 	@[ -n '$(SUBMISSIONS)' ] || { echo 'say whose work: make grade' \
 		'SUBMISSIONS=folder' >&2; exit 2; }
-	@$(GRADE) $(if $(OUT),--out '$(OUT)') $(if $(JOBS),--jobs $(JOBS)) $(if \
-		$(filter command,$(firstword $(origin LABS))),--labs '$(LABS)') $(if \
-		$(filter 1 yes,$(UNSAFE)),--unsafe) '$(SUBMISSIONS)'
+	@case '$(or $(ENGINE),local)' in \
+	local) $(GRADE) $(if $(OUT),--out '$(OUT)') $(if $(JOBS),--jobs \
+		'$(JOBS)') $(GRADE_OPTIONS) '$(SUBMISSIONS)' ;; \
+	slurm) tools/grade/slurm '$(SUBMISSIONS)' '$(OUT)' '$(CHUNK)' \
+		'$(JOBS)' $(GRADE_OPTIONS) ;; \
+	*) echo 'ENGINE=$(ENGINE): local or slurm' >&2; exit 2 ;; \
+	esac
 
 # Without a lab: how fast classes are graded.
 ifeq (bench,$(MAKECMDGOALS)$(LAB))
@@ -118,7 +125,7 @@ PAGES := $(wildcard README.md .github/CONTRIBUTING.md chapter_*/*.md \
 PAGE_RESULTS := $(foreach p,$(PAGES),$R/$(subst /,-,$p).result)
 TOOL_RESULTS := $R/judge.result $R/course.result $R/grade.result \
 	$R/library.result $R/setup.result $R/lint.result $R/clangd.result \
-	$R/fuzz.result
+	$R/fuzz.result $R/slurm.result
 RESULTS := $(TOOL_RESULTS) $(LAB_RESULTS) $(PAGE_RESULTS)
 
 checked: $(RESULTS)
@@ -152,6 +159,10 @@ $R/grade.result: $(GRADE) $(wildcard tools/grade/tests/* \
 		tools/grade/tests/*/* tools/grade/tests/*/*/*) $(HARNESS) | shared
 	@mkdir -p $R
 	@tools/grade/tests/run > $@ 2>&1 || :
+$R/slurm.result: $(GRADE) $(wildcard tools/grade/slurm* tools/grade/tests/slurm \
+		tools/grade/tests/lab_*/* tools/grade/tests/lab_*/*/*) $(HARNESS) | shared
+	@mkdir -p $R
+	@tools/grade/tests/slurm > $@ 2>&1 || :
 $R/library.result: $(HARNESS) $(call FILES,tools/library_tests) | shared
 	@mkdir -p $R
 	@tools/library_tests/run > $@ 2>&1 || :
@@ -165,7 +176,8 @@ $R/setup.result: tools/setup tools/packages | shared
 LINTED := $(wildcard tools/judge/*.[ch] tools/course/*.[ch] \
 	tools/grade/*.[ch] common/*.[ch] \
 	common/test/*.[ch] common/fuzz/*.c common/fuzz/run tools/* \
-	tools/*/tests/run tools/course/tests/* .ci/run)
+	tools/*/tests/run tools/course/tests/* tools/grade/slurm* \
+	tools/grade/tests/slurm .ci/run)
 $R/lint.result: $(HARNESS) $(LINTED) | shared
 	@mkdir -p $R
 	@tools/lint tools $(LINTED) \

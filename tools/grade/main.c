@@ -6,7 +6,8 @@
  *           --collect] SUBMISSIONS
  *     grade --probe
  *
- * --list prints the units of work, "LEARNER LAB" on a line, and grades none.
+ * --list prints the units of work, "LEARNER LAB" on a line, and grades none;
+ * those with a result in DIR are left out.
  * --references only has the reference tested, which else the first one does.
  * --units grades those that are named in such a file, from line N to line N,
  * and writes no reports. --collect writes the reports from what is there. So
@@ -390,15 +391,21 @@ static size_t grade(struct grading *grading, struct kit_lab *labs,
            slots_run(grading, able.unit, able.count, "graded");
 }
 
+/* What they did last time holds until something changes. */
+static void look_at_references(const struct grading *grading,
+                               struct kit_lab *labs, size_t lab_count)
+{
+    for (size_t i = 0; i < lab_count; i++)
+        labs[i].problem = look_at_reference(grading, &labs[i]);
+}
+
 /* Does what was asked for with the units that have no result; the number of
  * those that have none afterwards, and should. */
 static size_t work_on(struct grading *grading, struct kit_lab *labs,
                       size_t lab_count, const struct units *units)
 {
     size_t failed = 0;
-    /* What the reference did last time holds until something changes. */
-    for (size_t i = 0; i < lab_count; i++)
-        labs[i].problem = look_at_reference(grading, &labs[i]);
+    look_at_references(grading, labs, lab_count);
     struct units pending = without_result(grading, units);
     if (asked.references)
         prepare(grading, labs, lab_count, units);
@@ -438,6 +445,8 @@ int main(int argc, char **argv)
         labs[i] = kit_lab_read(&chosen.lab[i]);
     struct units units = all_units(learners, labs, chosen.count);
     if (asked.list) {
+        look_at_references(&grading, labs, chosen.count);
+        units = without_result(&grading, &units);
         print_units(&units);
         return STATUS_PASS;
     }

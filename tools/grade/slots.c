@@ -13,6 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Whoever ends all that runs on a machine may tell the sandboxes first and us a
+ * moment later. What comes of that is no result. */
+enum { MOMENT_MS = 100, MOMENTS_S = 2 };
+
 volatile sig_atomic_t slots_interrupted;
 
 static const int interrupts[] = {SIGINT, SIGTERM, SIGHUP};
@@ -55,25 +59,43 @@ static void show(const char *what, size_t done, size_t count)
                 done == count ? "\n" : "");
 }
 
-/* Waits until a child ends or somebody interrupts us. */
-static void wait_for_change(void)
+/* Waits until somebody interrupts us or, with SIGCHLD, a child ends. */
+static void wait_for(int child, long ms)
 {
     sigset_t awaited;
-    struct timespec longest = {.tv_sec = 1};
+    struct timespec longest = {ms / 1000, ms % 1000 * 1000000};
     sigemptyset(&awaited);
-    sigaddset(&awaited, SIGCHLD);
+    if (child)
+        sigaddset(&awaited, child);
     for (int i = 0; i < 3; i++)
         sigaddset(&awaited, interrupts[i]);
     int number = sigtimedwait(&awaited, NULL, &longest);
-    if (number > 0 && number != SIGCHLD)
+    if (number > 0 && number != child)
         slots_interrupted = number;
+}
+
+static time_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+static void forget_since(const struct grading *grading,
+                         const struct unit *units, const time_t *ended,
+                         size_t count, time_t since)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ended[i] >= since)
+            unit_forget(grading, &units[i]);
 }
 
 size_t slots_run(const struct grading *grading, const struct unit *units,
                  size_t count, const char *what)
 {
     pid_t slots[MOST_SLOTS] = {0};
-    size_t started = 0, done = 0, failed = 0;
+    size_t at[MOST_SLOTS], started = 0, done = 0, failed = 0;
+    time_t told_at = 0, *ended = keep(calloc(count + 1, sizeof *ended));
     int running = 0;
     sigset_t child, before;
     sigemptyset(&child);
@@ -87,12 +109,13 @@ size_t slots_run(const struct grading *grading, const struct unit *units,
             slots[i] = start(grading, &units[started], i);
             if (slots[i] == -1)
                 err(1, "fork");
-            started++;
+            at[i] = started++;
             running++;
         }
-        wait_for_change();
+        wait_for(SIGCHLD, 1000);
         if (slots_interrupted && !told) {
             told = true;
+            told_at = now();
             for (int i = 0; i < grading->slots; i++)
                 if (slots[i] != 0)
                     kill(slots[i], SIGTERM);
@@ -103,6 +126,7 @@ size_t slots_run(const struct grading *grading, const struct unit *units,
                 if (slots[i] != pid)
                     continue;
                 slots[i] = 0;
+                ended[at[i]] = now();
                 running--;
                 done++;
                 failed += status != 0;
@@ -110,6 +134,12 @@ size_t slots_run(const struct grading *grading, const struct unit *units,
             show(what, done, count);
         }
     }
+    if (!slots_interrupted && count > 0) {
+        wait_for(0, MOMENT_MS);
+        told_at = now();
+    }
+    if (slots_interrupted)
+        forget_since(grading, units, ended, started, told_at - MOMENTS_S);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return failed + (count - started);
 }
