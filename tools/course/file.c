@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 char *read_to_end(int fd, size_t *len)
@@ -82,7 +83,11 @@ static int write_new(const char *path, const void *bytes, size_t len,
 
 int file_write(const char *path, const void *bytes, size_t len)
 {
-    char *temporary = text("%s.%ld.tmp", path, (long)getpid());
+    /* A machine that shares the folder may have a process of this number. */
+    struct utsname here;
+    uname(&here);
+    char *temporary =
+        text("%s.%s.%ld.tmp", path, here.nodename, (long)getpid());
     if (write_new(temporary, bytes, len, 0666) < 0 ||
         rename(temporary, path) < 0) {
         int error = errno;
