@@ -65,9 +65,10 @@ ssize_t head_to_backend(const struct http_head *request, const char *client,
  *     all other fields in their order, without those above and
  *         Content-Length
  *     Via: 1.MINOR proxy        MINOR is response->minor
- *     Content-Length: NUMBER    if response->body is HTTP_LENGTH; also if it is
- *                               HTTP_NO_BODY, the response has this field, and
- *                               the status is neither 1xx nor 204
+ *     Content-Length: NUMBER    if response->body is HTTP_LENGTH; also, with
+ *                               the value as it came, if it is HTTP_NO_BODY,
+ *                               the response has this field, and the status is
+ *                               neither 1xx nor 204
  *     Transfer-Encoding: chunked  if response->body is HTTP_CHUNKED or
  *                               HTTP_UNTIL_CLOSE, and minor is not 0
  *     Connection: close         if close, and the status is not 1xx
@@ -106,7 +107,8 @@ const struct sockaddr_in *backends_address(const struct backends *backends,
  * Round robin: call number n (from 0; calls of all threads count, those with
  * tried, too) begins with backend n modulo count and goes on upwards, from the
  * last one to 0, past those tried. request and client do not matter here; a
- * proxy with another strategy looks at them. They may be NULL.
+ * proxy with another strategy looks at them. They may be NULL; a request that
+ * is given can still be read, at a retry too.
  */
 int backends_choose(struct backends *backends, const struct http_head *request,
                     const struct sockaddr_in *client, uint64_t tried);

@@ -48,8 +48,9 @@ struct session {
     /* The exchange. */
     struct upstream *upstream; /* NULL when the backend is done with it */
     uint64_t tried, asked_ns;
-    bool backend_ended, backend_reset; /* it will send no more */
-    bool backend_deaf;                 /* it takes no more */
+    bool backend_ended; /* it will send no more */
+    bool backend_reset; /* and that was no proper end */
+    bool backend_deaf;  /* it takes no more */
     bool backend_took;  /* bytes of this request have gone to it */
     bool backend_spoke; /* bytes of a response have come */
     bool answered;      /* a final head has gone on to the client */
@@ -349,8 +350,11 @@ static bool forward_request(struct worker *worker, struct session *session)
     struct upstream *upstream = session->upstream;
     int sent = flush(&upstream->end, &session->to_backend);
     if (sent == -1) {
-        /* It may have answered before it closed: that is read first. */
+        /* It may have answered before it closed: that is read first. After a
+         * reset nothing but send(2) may say so: recv(2) then returns 0. EPIPE:
+         * it had ended properly before. */
         session->backend_deaf = true;
+        session->backend_reset |= errno != EPIPE;
         session->to_backend.len = 0;
         return true;
     }
@@ -435,7 +439,8 @@ static bool forward_response(struct worker *worker, struct session *session)
                         &session->to_client);
     if (session->response_body.done)
         backend_done(worker, session);
-    else if (put == -1 || (put == 0 && in->len == 0 && session->backend_reset))
+    else if (put == -1 || (put == 0 && in->len == 0 && session->backend_ended &&
+                           session->backend_reset))
         backend_failed(worker, session);
     return head_moved || put != 0;
 }
@@ -514,11 +519,11 @@ static void step(struct worker *worker, struct session *session)
 
 static void client_event(struct worker *worker, struct session *session)
 {
-    if (session->state == LINGER)
+    if (session->state >= LAST)
         session->from_client.len = 0; /* nobody will read this */
     if (!session->client_ended && buffer_room(&session->from_client) > 0) {
         int came = fill(&session->client, &session->from_client);
-        if (came == 1 && session->state != LINGER)
+        if (came == 1 && session->state < LAST)
             moved(worker, session);
         if (came == -1)
             session->client_ended = true;
@@ -538,7 +543,7 @@ static void backend_event(struct worker *worker, struct session *session)
             moved(worker, session);
         if (came == -1) {
             session->backend_ended = session->backend_deaf = true;
-            session->backend_reset = errno != 0;
+            session->backend_reset |= errno != 0;
             session->to_backend.len = 0;
         }
     }

@@ -65,7 +65,8 @@ struct worker {
 bool forward_open(struct worker *worker, int fd,
                   const struct sockaddr_in *peer);
 
-/* Something can be done, or has happened, at an endpoint. */
+/* Something can be done, or has happened, at an endpoint. It gets no events:
+ * recv(2) and send(2) say what there is, and EAGAIN that there is nothing. */
 void forward_event(struct worker *worker, struct endpoint *endpoint);
 
 /* Ends what has not moved for timeout_ms. Returns the milliseconds until the

@@ -254,10 +254,12 @@ long proxy_memory_kb(struct proxy *proxy)
     return number_after(status, "VmRSS:");
 }
 
-/* Its threads that sleep, and how often all of them have gone to sleep. */
-static int sleeping_threads(struct proxy *proxy, long *switches)
+/* Its threads that sleep ('S') or are stopped ('T'), and how often all of them
+ * have gone to sleep. */
+static int threads_that(char state, struct proxy *proxy, long *switches)
 {
-    int sleeping = 0;
+    int count = 0;
+    const char *line = text("State:\t%c", state);
     DIR *tasks = opendir(text("/proc/%d/task", (int)proxy->pid));
     for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
         char path[512], status[4096];
@@ -266,19 +268,31 @@ static int sleeping_threads(struct proxy *proxy, long *switches)
         snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)proxy->pid,
                  entry->d_name);
         slurp(path, status, sizeof(status));
-        sleeping += strstr(status, "State:\tS") != NULL;
+        count += strstr(status, line) != NULL;
         *switches += number_after(status, "\nvoluntary_ctxt_switches:") +
                      number_after(status, "nonvoluntary_ctxt_switches:");
     }
     if (tasks)
         closedir(tasks);
-    return sleeping;
+    return count;
 }
 
 bool proxy_is_asleep(struct proxy *proxy)
 {
     long switches = 0;
-    return sleeping_threads(proxy, &switches) == proxy_threads(proxy);
+    return threads_that('S', proxy, &switches) == proxy_threads(proxy);
+}
+
+void proxy_stop(struct proxy *proxy)
+{
+    long switches = 0;
+    program_signal(proxy->program, SIGSTOP);
+    wait_until(threads_that('T', proxy, &switches) == proxy_threads(proxy));
+}
+
+void proxy_continue(struct proxy *proxy)
+{
+    program_signal(proxy->program, SIGCONT);
 }
 
 void proxy_expect_asleep(struct proxy *proxy)
@@ -296,7 +310,7 @@ void proxy_expect_idle(struct proxy *proxy)
     test_waiting(TEST_PLACE("waited until the proxy sleeps"));
     for (int looks = 0; looks < LOOKS; test_pause()) {
         long now = 0;
-        bool asleep = sleeping_threads(proxy, &now) == proxy_threads(proxy);
+        bool asleep = threads_that('S', proxy, &now) == proxy_threads(proxy);
         looks = asleep && now == before ? looks + 1 : 0;
         before = now;
     }

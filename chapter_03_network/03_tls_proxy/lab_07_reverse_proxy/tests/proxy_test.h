@@ -89,6 +89,9 @@ bool proxy_is_asleep(struct proxy *proxy);
 void proxy_expect_asleep(struct proxy *proxy);
 /* It sleeps, and goes on sleeping. */
 void proxy_expect_idle(struct proxy *proxy);
+/* It sees nothing until it goes on, and then all at once. */
+void proxy_stop(struct proxy *proxy);
+void proxy_continue(struct proxy *proxy);
 /* Lets it have only this many more descriptors than now. */
 void proxy_limit_descriptors(struct proxy *proxy, int more);
 

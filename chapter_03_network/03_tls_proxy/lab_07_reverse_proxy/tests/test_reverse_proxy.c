@@ -978,8 +978,25 @@ TEST(test_24_a_client_can_see_that_a_response_was_cut)
                  "5\r\nhello\r\n",
                  true, &was_reset);
     assert_true(was_reset);
+
+    /* It is send(2) that learns of this reset, since there is still a body to
+     * send: all happens before the proxy can look. */
+    size_t len;
+    int client = client_connect(proxy->port);
+    client_send(client, REQUEST("POST /") "Content-Length: 9\r\n\r\nhalf");
+    int fd = client_accept(b.listener);
+    client_expect(fd, FORWARDED("POST /", "") "Content-Length: 9\r\n\r\nhalf");
+    proxy_stop(proxy);
+    client_send(client, " and ");
+    client_send(fd, "HTTP/1.1 200 OK\r\n\r\nhello");
+    reset(fd);
+    proxy_continue(proxy);
+    rest = read_to_end(client, &len, NULL);
+    assert_contains(rest, "Transfer-Encoding: chunked\r\n");
+    assert_not_contains(rest, "0\r\n\r\n");
+    close(client);
     struct run r = proxy_end(proxy);
-    assert_counts(r, b, 0, 5);
+    assert_counts(r, b, 0, 6);
     backend_close(b);
 }
 
@@ -1343,9 +1360,10 @@ TEST(test_35_memory_that_runs_out_costs_one_connection)
                   "epoll_ctl:error=ENOSPC:when=12..13"};
     struct proxy *proxy = proxy_start(&options, b.port);
     int served = 0;
-    for (int i = 0; i < 12; i++)
+    for (int i = 0; i < 16; i++)
         served += is_served(proxy, b);
-    assert_at_least(served, 8);
+    /* Six calls fail, and each may cost a connection. */
+    assert_at_least(served, 16 - 6);
     proxy_end(proxy);
     backend_close(b);
 }
