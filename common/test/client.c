@@ -31,31 +31,29 @@ void client_send_at(struct test_place place, int fd, const void *bytes,
     }
 }
 
-static ssize_t receive(int fd, void *bytes, size_t len)
+size_t client_receive_at(struct test_place place, int fd, void *bytes,
+                         size_t len)
 {
-    ssize_t n;
-    do {
-        n = recv(fd, bytes, len, 0);
-    } while (n == -1 && errno == EINTR);
-    return n;
+    size_t done = 0;
+    test_waiting(place);
+    while (done < len) {
+        ssize_t n = recv(fd, (char *)bytes + done, len - done, 0);
+        if (n == -1 && errno != EINTR)
+            test_fail(place, "after %zu of %zu bytes: %s", done, len,
+                      strerror(errno));
+        if (n == 0)
+            break;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    test_waiting((struct test_place){0});
+    return done;
 }
 
 void client_expect_at(struct test_place place, int fd, const void *expected,
                       size_t len)
 {
     char *bytes = harness_alloc(len + 1);
-    size_t done = 0;
-    test_waiting(place);
-    while (done < len) {
-        ssize_t n = receive(fd, bytes + done, len - done);
-        if (n == -1)
-            test_fail(place, "after %zu of %zu bytes: %s", done, len,
-                      strerror(errno));
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    test_waiting((struct test_place){0});
+    size_t done = client_receive_at(place, fd, bytes, len);
     test_bytes(place, bytes, done, expected, len);
 }
 
@@ -63,7 +61,10 @@ void client_expect_end_at(struct test_place place, int fd)
 {
     char bytes[256];
     test_waiting(place);
-    ssize_t n = receive(fd, bytes, sizeof(bytes));
+    ssize_t n;
+    do {
+        n = recv(fd, bytes, sizeof(bytes), 0);
+    } while (n == -1 && errno == EINTR);
     test_waiting((struct test_place){0});
     if (n == -1)
         test_fail(place, "expected: the end\nactual:   %s", strerror(errno));

@@ -35,6 +35,11 @@ void client_send_at(struct test_place place, int fd, const void *bytes,
 void client_expect_at(struct test_place place, int fd, const void *expected,
                       size_t len);
 
+/* Reads up to len bytes, and returns how many: fewer only at the end of the
+ * connection. */
+size_t client_receive_at(struct test_place place, int fd, void *bytes,
+                         size_t len);
+
 /* The server closes the connection, sending nothing more. */
 #define client_expect_end(fd) \
     client_expect_end_at(TEST_PLACE("the end of the connection"), fd)

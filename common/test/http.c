@@ -3,28 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { MAX_HEAD = 64 * 1024, MAX_BODY = 64 << 20 };
-
-/* Up to len bytes; fewer only at the end of the connection. */
-static size_t receive(struct test_place place, int fd, char *bytes, size_t len)
-{
-    size_t done = 0;
-    test_waiting(place);
-    while (done < len) {
-        ssize_t n = recv(fd, bytes + done, len - done, 0);
-        if (n == -1 && errno != EINTR)
-            test_fail(place, "after %zu of %zu bytes: %s", done, len,
-                      strerror(errno));
-        if (n == 0)
-            break;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    test_waiting((struct test_place){0});
-    return done;
-}
 
 /* A line with its CRLF, after the len bytes that are there; how long it is.
  * bytes has room for MAX_HEAD and a NUL. */
@@ -35,7 +16,7 @@ static size_t receive_line(struct test_place place, int fd, char *bytes,
     do {
         if (len == MAX_HEAD)
             test_fail(place, "more than %d bytes of lines", MAX_HEAD);
-        if (receive(place, fd, bytes + len, 1) == 0)
+        if (client_receive_at(place, fd, bytes + len, 1) == 0)
             test_fail(place,
                       len == 0 ? "expected: a response\n"
                                  "actual:   the connection ended"
@@ -111,7 +92,7 @@ char *http_chunk_at(struct test_place place, int fd, size_t *len)
         return NULL;
     }
     char *chunk = harness_alloc(size + 2);
-    if (receive(place, fd, chunk, size + 2) < size + 2 ||
+    if (client_receive_at(place, fd, chunk, size + 2) < size + 2 ||
         memcmp(chunk + size, "\r\n", 2) != 0)
         test_fail(place, "a chunk of %lu bytes that does not end with CRLF",
                   size);
@@ -131,7 +112,7 @@ static const char *read_pieces(struct test_place place, int fd, bool chunked,
         if (chunked)
             piece = http_chunk_at(place, fd, &n);
         else
-            n = receive(place, fd, bytes, sizeof(bytes));
+            n = client_receive_at(place, fd, bytes, sizeof(bytes));
         if (n == 0)
             break;
         if ((total += n) > MAX_BODY)
@@ -169,7 +150,7 @@ struct http_reply http_read_at(struct test_place place, int fd,
     if (wanted > MAX_BODY)
         test_fail(place, "a body of %zu bytes", wanted);
     char *body = harness_alloc(wanted + 1);
-    r.body_len = receive(place, fd, body, wanted);
+    r.body_len = client_receive_at(place, fd, body, wanted);
     if (r.body_len < wanted)
         test_fail(place, "the connection ended after %zu of %zu bytes",
                   r.body_len, wanted);
