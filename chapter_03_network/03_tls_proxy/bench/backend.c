@@ -2,12 +2,15 @@
  * backend.c - a lean HTTP backend, for looking at proxies and for benches.
  *
  *     backend [--port PORT] [--name NAME] [--size BYTES] [--delay-ms MS]
+ *             [--addresses N]
  *
  * GET /head answers with the head of the request as it came; every other
  * request gets "hello from NAME" (by default its port), or BYTES zeros. With
  * --delay-ms it sleeps before each answer, one client after the other: a
  * backend that is slow for all. It is not strict: it finds the end of a head,
- * and takes bodies of up to 64 KiB with Content-Length. One thread, epoll.
+ * and takes bodies of up to 64 KiB with Content-Length. One thread, epoll. It
+ * listens on 127.0.0.1 to 127.0.0.N, at the same port: to a proxy those are N
+ * backends.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -34,6 +37,7 @@ static char answer[BUFFER]; /* its head, and its body or the begin of it */
 static size_t answer_len;
 static long long answer_rest; /* bytes of the body that are not in there */
 static long delay_ms;
+static int last_listener; /* those of clients have higher numbers */
 
 static void drop(int fd)
 {
@@ -111,22 +115,28 @@ static void read_some(int fd)
     memmove(client->bytes, client->bytes + done, client->len);
 }
 
-static int open_listener(int port)
+/* Returns its port. */
+static int open_listener(int epoll, int last_byte, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port)};
     socklen_t len = sizeof(address);
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    address.sin_addr.s_addr = htonl((127U << 24) + (unsigned)last_byte);
     if (fd == -1 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
         bind(fd, (struct sockaddr *)&address, len) == -1 ||
         listen(fd, SOMAXCONN) == -1 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) == -1)
-        err(1, "127.0.0.1:%d", port);
-    printf("Listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+        getsockname(fd, (struct sockaddr *)&address, &len) == -1 ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == -1)
+        err(1, "127.0.0.%d:%d", last_byte, port);
+    if (fd > last_listener)
+        last_listener = fd;
+    port = ntohs(address.sin_port);
+    printf("Listening on 127.0.0.%d:%d\n", last_byte, port);
     fflush(stdout);
-    return fd;
+    return port;
 }
 
 static void make_answer(const char *name, long long size, int port)
@@ -149,7 +159,7 @@ static void make_answer(const char *name, long long size, int port)
 int main(int argc, char **argv)
 {
     const char *name = "";
-    int port = 0;
+    int port = 0, addresses = 1;
     long long size = 0;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--port") == 0)
@@ -160,26 +170,25 @@ int main(int argc, char **argv)
             size = atoll(argv[i + 1]);
         else if (strcmp(argv[i], "--delay-ms") == 0)
             delay_ms = atol(argv[i + 1]);
+        else if (strcmp(argv[i], "--addresses") == 0)
+            addresses = atoi(argv[i + 1]);
         else
             errx(2, "what is %s?", argv[i]);
     }
-    int listener = open_listener(port), epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct sockaddr_in address = {0};
-    socklen_t len = sizeof(address);
-    getsockname(listener, (struct sockaddr *)&address, &len);
-    make_answer(name, size, ntohs(address.sin_port));
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
-    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (int last_byte = 1; last_byte <= addresses; last_byte++)
+        port = open_listener(epoll, last_byte, port);
+    make_answer(name, size, port);
     for (;;) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(epoll, events, EVENTS, -1);
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd, on = 1;
-            if (fd != listener) {
+            if (fd > last_listener) {
                 read_some(fd);
                 continue;
             }
-            fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+            fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
             if (fd == -1)
                 continue;
             if (fd >= MAX_FDS || !(clients[fd] = malloc(sizeof(*clients[0])))) {
@@ -188,7 +197,7 @@ int main(int argc, char **argv)
             }
             clients[fd]->len = 0;
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-            event = (struct epoll_event){.events = EPOLLIN, .data.fd = fd};
+            struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
             epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
         }
     }
