@@ -368,11 +368,20 @@ static void occupy_with_host(struct thread_pool *pool, struct host *host,
     wait_until(host->gate.inside == 1);
 }
 
+/* The other worker sleeps by then: one that has not begun would find the job
+ * without being woken. */
 static void expect_job_to_be_run_beside_its_submitter(void)
 {
     struct thread_pool *pool = new_pool(2);
+    struct meeting both;
+    submit_meeting(pool, &both, 2);
+    assert_success(thread_pool_wait(pool));
+    expect_all_to_come(&both, 2);
+
     struct host host;
     occupy_with_host(pool, &host, 1);
+    int other = both.tids[both.tids[0] == host.gate.tid];
+    expect_to_fall_asleep(&other, 1);
     open_gate(&host.gate);
     assert_success(thread_pool_wait(pool));
     expect_all_to_come(&host.meeting, 2);
