@@ -89,11 +89,9 @@ USES_PROGRAM := $(filter program,$(LAB_TESTS))
 USES_FUNCTIONS := $(filter functions,$(LAB_TESTS))
 
 define mode
-$B/$1/%.o: $(SRC)/%.c $(CONFIG) $(PKGS)
-	@mkdir -p $$(@D)
+$B/$1/%.o: $(SRC)/%.c $(CONFIG) $(PKGS) | $B/$1/
 	@$$(COMPILE) $(MODE_$1) -MMD -MP -c -o $$@ $$<
-$T/$1/%.o: tests/%.c $(CONFIG) $(PKGS)
-	@mkdir -p $$(@D)
+$T/$1/%.o: tests/%.c $(CONFIG) $(PKGS) | $T/$1/
 	@$$(COMPILE) $(MODE_$1) -Wno-missing-field-initializers \
 		-MMD -MP -c -o $$@ $$<
 $B/$1/joined.o: $(OBJECTS:%=$B/$1/%)
@@ -116,16 +114,19 @@ $B/$1/functions.o: $B/$1/joined.o $T/$1/wanted $(FAULTS)
 		--keep-global-symbols=$T/$1/wanted $$< $$@
 $B/$1/test: $(TEST_OBJECTS:%=$T/$1/%) \
 		$(if $(USES_FUNCTIONS),$B/$1/functions.o) \
-		$(BUILD)/lib/$1/harness.o $(call given,$1)
-	@mkdir -p $$(@D)
+		$(BUILD)/lib/$1/harness.o $(call given,$1) | $B/$1/
 	@$$(LINK) $(MODE_$1) -o $$@ $$^ $$(LIBS) -lcmocka -pthread
 -include $(wildcard $B/$1/*.d $T/$1/*.d)
 endef
 $(foreach m,plain asan tsan,$(eval $(call mode,$m)))
 
+# Precious: make would remove them as steps on the way.
+build/%/:
+	@mkdir -p $@
+.PRECIOUS: build/%/
+
 # For running, strace, perf and the bench: optimised, nothing renamed.
-$B/fast/%.o: $(SRC)/%.c $(CONFIG) $(PKGS)
-	@mkdir -p $(@D)
+$B/fast/%.o: $(SRC)/%.c $(CONFIG) $(PKGS) | $B/fast/
 	@$(COMPILE) $(MODE_fast) -MMD -MP -c -o $@ $<
 $B/fast/$(LAB_NAME): $(OBJECTS:%=$B/fast/%) $(BUILD)/lib/fast/todo.o \
 		$(call given,fast)

@@ -20,7 +20,7 @@ $(CONFIG): $(ROOT)/tools/probe $(if $(filter-out $(CONFIG_CC),$(CC)),FORCE)
 WARNINGS := -Wall -Wextra -Wno-unused-parameter $(FEW_ERRORS) $(WERROR)
 # DWARF 4: not every addr2line reads what clang writes as DWARF 5.
 CFLAGS := -std=c17 -D_GNU_SOURCE $(WARNINGS) -gdwarf-4 -fPIE \
-	-U_FORTIFY_SOURCE -I$(ROOT)/common
+	-U_FORTIFY_SOURCE -pipe -I$(ROOT)/common
 LDFLAGS := -pie $(LINKER)
 
 # How each mode compiles and links. `fast` is for running, strace and perf.
