@@ -22,11 +22,12 @@ MATCHES := $(or $(EXACT),$(strip $(foreach l,$(LABS),$(if \
 
 IN_LAB := program test solution run debug hint compare reset undo bench stress
 OF_COURSE := next progress done undone quiz update
-.PHONY: help start check checked grade watch man $(OF_COURSE) $(IN_LAB) FORCE
+.PHONY: help start check checked proven grade watch man $(OF_COURSE) $(IN_LAB) FORCE
 
 define HELP
 make start           set up this machine and begin (or go on)
-make check           set up this machine and prove the whole course
+make check           set up this machine and prove the whole course; LAB=cat
+                     one lab of it
 make watch           test the lab that you save, at each save
 make next            the next lab to do
 make progress        chapters, topics and labs, and how far you are
@@ -51,7 +52,9 @@ start:
 check:
 	@tools/setup check
 	@$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(getconf \
-		_NPROCESSORS_ONLN)) checked
+		_NPROCESSORS_ONLN)) $(if $(LAB),proven,checked)
+proven:
+	@$(MAKE) -C '$(MATCHES)' check
 
 ifneq (,$(filter started watch $(OF_COURSE),$(MAKECMDGOALS)))
 .PHONY: started
@@ -91,7 +94,7 @@ IN_LAB := $(filter-out bench,$(IN_LAB))
 bench: $(GRADE) shared
 	@COUNT='$(COUNT)' tools/grade/bench
 endif
-ifneq (,$(filter $(IN_LAB) watch,$(MAKECMDGOALS)))
+ifneq (,$(filter $(IN_LAB) proven watch,$(MAKECMDGOALS)))
 ifeq (,$(LAB))
 ifeq (,$(filter stress watch,$(MAKECMDGOALS)))
 $(error say which lab: make $(MAKECMDGOALS) LAB=mini_cat)
