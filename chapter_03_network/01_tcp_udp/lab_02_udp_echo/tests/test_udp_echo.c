@@ -335,39 +335,24 @@ TEST(test_01_it_says_where_it_listens)
     end(&server);
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    const char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(
-        r, "usage: udp_echo [--host ADDRESS] [--port PORT] [--threads N]\n");
-}
+#define USAGE "[--host ADDRESS] [--port PORT] [--threads N]\n"
 
 TEST(test_02_a_wrong_command_line_is_a_usage_error)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "");
-    expect_usage("--port", "-1");
-    expect_usage("--port", "65536");
-    expect_usage("--port", "4294967296");
-    expect_usage("--port", NULL);
-    expect_usage("--threads", "0");
-    expect_usage("--threads", "65");
-    expect_usage("--threads", "two");
-    expect_usage("--host", "localhost");
-    expect_usage("--host", "127.0.0.1.1");
-    expect_usage("--host", "[::1]");
-    expect_usage("--speed", "9");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "");
+    assert_usage(USAGE, "--port", "-1");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--port", "4294967296");
+    assert_usage(USAGE, "--port");
+    assert_usage(USAGE, "--threads", "0");
+    assert_usage(USAGE, "--threads", "65");
+    assert_usage(USAGE, "--threads", "two");
+    assert_usage(USAGE, "--host", "localhost");
+    assert_usage(USAGE, "--host", "127.0.0.1.1");
+    assert_usage(USAGE, "--host", "[::1]");
+    assert_usage(USAGE, "--speed", "9");
+    assert_usage(USAGE, "7");
 }
 
 static void expect_no_start(const char *host, int port, int error)

@@ -385,46 +385,30 @@ TEST(test_01_it_says_where_it_listens_and_ends_on_a_signal)
     }
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: streaming_http [--host ADDRESS] [--port "
-                             "PORT] [--interval-ms MS] [--retry-ms MS] "
-                             "[--beat-ms MS]\n");
-}
+#define USAGE                                                            \
+    "[--host ADDRESS] [--port PORT] [--interval-ms MS] [--retry-ms MS] " \
+    "[--beat-ms MS]\n"
 
 TEST(test_02_a_wrong_command_line_is_a_usage_error)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "65536");
-    expect_usage("--interval-ms", "-1");
-    expect_usage("--interval-ms", "");
-    expect_usage("--interval-ms", "3600001");
-    expect_usage("--retry-ms", "0");
-    expect_usage("--beat-ms", "0");
-    expect_usage("--beat-ms", NULL);
-    expect_usage("--host", "localhost");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--interval-ms", "-1");
+    assert_usage(USAGE, "--interval-ms", "");
+    assert_usage(USAGE, "--interval-ms", "3600001");
+    assert_usage(USAGE, "--retry-ms", "0");
+    assert_usage(USAGE, "--beat-ms", "0");
+    assert_usage(USAGE, "--beat-ms");
+    assert_usage(USAGE, "--host", "localhost");
+    assert_usage(USAGE, "7");
 }
 
 TEST(test_03_an_address_that_cannot_be_had_is_reported)
 {
     begin_server();
-    struct run r = run("--port", text("%d", server.port));
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(r, text("streaming_http: 127.0.0.1:%d: %s\n",
-                                  server.port, strerror(EADDRINUSE)));
+    const char *port = text("%d", server.port);
+    assert_no_start(text("127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)),
+                    "--port", port);
     end_server();
 }
 

@@ -356,50 +356,36 @@ TEST(test_09_threads_share_the_choice_and_the_counters)
 
 /* The program: tests from 10 on. */
 
-static void expect_usage(const char *const args[])
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0}, args);
-    char *line = program_line(program);
-    if (line)
-        fail_msg("expected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: reverse_proxy [--port PORT] [--threads N]"
-                             " [--timeout-ms MS] --backend ADDRESS:PORT ...\n");
-}
+#define GOOD "--backend", "127.0.0.1:80"
+#define USAGE                                        \
+    "[--port PORT] [--threads N] [--timeout-ms MS] " \
+    "--backend ADDRESS:PORT ...\n"
 
 TEST(test_10_the_command_line)
 {
-#define WRONG(...) expect_usage((const char *const[]){__VA_ARGS__, NULL})
-#define GOOD "--backend", "127.0.0.1:80"
-    expect_usage((const char *const[]){NULL});
-    WRONG("--backend", "127.0.0.1");
-    WRONG("--backend", "localhost:80");
-    WRONG("--backend", "127.0.0.1:0");
-    WRONG("--backend", "127.0.0.1:65536");
-    WRONG("--backend", ":80");
-    WRONG(GOOD, "--port", "80x");
-    WRONG(GOOD, "--threads", "0");
-    WRONG(GOOD, "--timeout-ms", "0");
-    WRONG(GOOD, "127.0.0.1:81");
-    WRONG(GOOD, "--speed", "9");
+    assert_usage(USAGE, NULL);
+    assert_usage(USAGE, "--backend", "127.0.0.1");
+    assert_usage(USAGE, "--backend", "localhost:80");
+    assert_usage(USAGE, "--backend", "127.0.0.1:0");
+    assert_usage(USAGE, "--backend", "127.0.0.1:65536");
+    assert_usage(USAGE, "--backend", ":80");
+    assert_usage(USAGE, GOOD, "--port", "80x");
+    assert_usage(USAGE, GOOD, "--threads", "0");
+    assert_usage(USAGE, GOOD, "--timeout-ms", "0");
+    assert_usage(USAGE, GOOD, "127.0.0.1:81");
+    assert_usage(USAGE, GOOD, "--speed", "9");
     const char *many[2 * MAX_BACKENDS + 3] = {0};
     for (int i = 0; i <= MAX_BACKENDS; i++) {
         many[2 * i] = "--backend";
         many[2 * i + 1] = "127.0.0.1:80";
     }
-    expect_usage(many);
+    test_refusal(TEST_PLACE(""), 2, USAGE, many);
 
     /* A port that is taken. */
     struct backend taken = backend_open();
-    struct run r = run(GOOD, "--port", text("%d", taken.port));
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(r, text("reverse_proxy: 127.0.0.1:%d: %s\n",
-                                  taken.port, strerror(EADDRINUSE)));
+    const char *port = text("%d", taken.port);
+    assert_no_start(text("127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)),
+                    GOOD, "--port", port);
     backend_close(taken);
 }
 

@@ -793,42 +793,35 @@ static bool backend_is(struct proxy *proxy, struct backend backend,
     return strstr(get_stats(proxy), text("%s %s ", at(backend), words)) != NULL;
 }
 
+#define GOOD "--backend", "127.0.0.1:80"
+
 TEST(test_22_a_wrong_command_line_is_a_usage_error)
 {
-    static const char *const wrong[][6] = {
-        {"--port", "1", NULL},
-        {"--backend", "127.0.0.1", NULL},
-        {"--backend", "127.0.0.1:0", NULL},
-        {"--backend", "127.0.0.1:65536", NULL},
-        {"--backend", "localhost:80", NULL},
-        {"--backend", "127.0.0.1:80*", NULL},
-        {"--backend", "127.0.0.1:80*0", NULL},
-        {"--backend", "127.0.0.1:80*101", NULL},
-        {"--backend", "127.0.0.1:80*2*2", NULL},
-        {"--backend", "127.0.0.1*2:80", NULL},
-        {"--backend", "127.0.0.1:80", "operand", NULL},
-        {"--backend", "127.0.0.1:80", "--strategy", "random", NULL},
-        {"--backend", "127.0.0.1:80", "--strategy", "", NULL},
-        {"--backend", "127.0.0.1:80", "--check-path", "health", NULL},
-        {"--backend", "127.0.0.1:80", "--check-path", "/a b", NULL},
-        {"--backend", "127.0.0.1:80", "--check-path", "/\r\nX: y", NULL},
-        {"--backend", "127.0.0.1:80", "--check-ms", "0", NULL},
-        {"--backend", "127.0.0.1:80", "--check-timeout-ms", "", NULL},
-        {"--backend", "127.0.0.1:80", "--drain-ms", "-1", NULL},
-        {"--backend", "127.0.0.1:80", "--timeout-ms", "1s", NULL},
-        {"--backend", "127.0.0.1:80", "--port", "65536", NULL},
-        {"--backend", "127.0.0.1:80", "--csv", NULL},
-        {"--backend", "127.0.0.1:80", "--simulate", NULL},
-        {"--simulate", "--csv", "now", NULL},
-        {"--colour", NULL},
-    };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct run r =
-            program_run(TEST_PLACE("run"), (struct run_options){0}, wrong[i]);
-        assert_exit(r, 2);
-        assert_output(r, "");
-        assert_error_contains(r, "usage: load_balancer ");
-    }
+    assert_usage("", "--port", "1");
+    assert_usage("", "--backend", "127.0.0.1");
+    assert_usage("", "--backend", "127.0.0.1:0");
+    assert_usage("", "--backend", "127.0.0.1:65536");
+    assert_usage("", "--backend", "localhost:80");
+    assert_usage("", "--backend", "127.0.0.1:80*");
+    assert_usage("", "--backend", "127.0.0.1:80*0");
+    assert_usage("", "--backend", "127.0.0.1:80*101");
+    assert_usage("", "--backend", "127.0.0.1:80*2*2");
+    assert_usage("", "--backend", "127.0.0.1*2:80");
+    assert_usage("", GOOD, "operand");
+    assert_usage("", GOOD, "--strategy", "random");
+    assert_usage("", GOOD, "--strategy", "");
+    assert_usage("", GOOD, "--check-path", "health");
+    assert_usage("", GOOD, "--check-path", "/a b");
+    assert_usage("", GOOD, "--check-path", "/\r\nX: y");
+    assert_usage("", GOOD, "--check-ms", "0");
+    assert_usage("", GOOD, "--check-timeout-ms", "");
+    assert_usage("", GOOD, "--drain-ms", "-1");
+    assert_usage("", GOOD, "--timeout-ms", "1s");
+    assert_usage("", GOOD, "--port", "65536");
+    assert_usage("", GOOD, "--csv");
+    assert_usage("", GOOD, "--simulate");
+    assert_usage("", "--simulate", "--csv", "now");
+    assert_usage("", "--colour");
     /* 64 are enough. */
     const char *many = "exec \"$0\"";
     for (int i = 0; i < MAX_BACKENDS + 1; i++)

@@ -288,3 +288,10 @@ TEST(test_22_chunks_are_read_as_they_come)
     close(fd);
     close(server);
 }
+
+TEST(test_23_a_program_that_does_not_begin)
+{
+    assert_usage("WORD\n", NULL);
+    assert_usage("WORD", "dance");
+    assert_no_start("it is bad", "complain", "1");
+}
