@@ -71,6 +71,13 @@ void client_expect_end_at(struct test_place place, int fd)
     test_bytes(place, bytes, (size_t)n, "", 0);
 }
 
+void client_reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    close(fd);
+}
+
 int client_listen_at(struct test_place place, int *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};

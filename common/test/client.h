@@ -45,6 +45,10 @@ size_t client_receive_at(struct test_place place, int fd, void *bytes,
     client_expect_end_at(TEST_PLACE("the end of the connection"), fd)
 void client_expect_end_at(struct test_place place, int fd);
 
+/* Closes our side with a reset. No TIME_WAIT is left either: for clients that
+ * vanish, and for what opens connections by the hundred. */
+void client_reset(int fd);
+
 /* For tests that play the server behind the learner's program: a socket that
  * listens on 127.0.0.1, at a port that was free. The caller closes it. */
 #define client_listen(port) \

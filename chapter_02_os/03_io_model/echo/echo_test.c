@@ -106,13 +106,6 @@ int echo_connect_narrow(struct echo *server)
     return connect_with_buffers(server, NARROW);
 }
 
-void echo_reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
 void echo_round_trip(int fd, const char *message)
 {
     client_send(fd, message);

@@ -53,9 +53,6 @@ int echo_connect(struct echo *server);
 /* The same with small socket buffers on our side, so that the server soon sees
  * a client that does not read. */
 int echo_connect_narrow(struct echo *server);
-/* Closes our side with a reset. No TIME_WAIT is left either: what opens
- * connections by the hundred closes them so. */
-void echo_reset(int fd);
 /* Sends it and expects it back. */
 void echo_round_trip(int fd, const char *message);
 

@@ -164,7 +164,7 @@ TEST(test_07_connections_are_logged)
     close(second);
     echo_expect_closed(server, second_name);
     echo_round_trip(first, "hello");
-    echo_reset(first);
+    client_reset(first);
     echo_expect_closed(server, first_name);
     program_signal(server->program, SIGTERM);
     struct run r = program_wait(server->program);
@@ -265,7 +265,7 @@ TEST(test_11_a_slow_reader_costs_bounded_memory)
     echo_flood(server, slow);
     long more_kb = echo_memory_kb(server) - before_kb;
     assert_at_most(more_kb, MOST_MEMORY_KB);
-    echo_reset(slow);
+    client_reset(slow);
     close(fd);
     echo_end(server);
 }
@@ -281,7 +281,7 @@ TEST(test_12_a_reset_ends_one_connection_only)
         echo_expect_opened(server, fd);
         if (i % 2 == 0)
             echo_round_trip(fd, "hello");
-        echo_reset(fd);
+        client_reset(fd);
         echo_expect_closed(server, name);
     }
     echo_round_trip(other, "still here?");
@@ -309,7 +309,7 @@ TEST(test_13_a_client_that_takes_nothing_back_ends_nobody_else)
     echo_pause(server);
     client_send(fd, "nobody waits for this");
     shutdown(fd, SHUT_WR);
-    echo_reset(fd);
+    client_reset(fd);
     echo_resume(server);
     echo_expect_closed(server, name);
     echo_round_trip(other, "and now?");
@@ -334,15 +334,15 @@ TEST(test_14_running_out_of_descriptors_is_survived)
     echo_round_trip(first, "those that are open go on");
     echo_expect_asleep(server);
 
-    echo_reset(first);
-    echo_reset(second);
+    client_reset(first);
+    client_reset(second);
     /* late may get one of their descriptors; the other is free then. */
     wait_until(echo_descriptors(server) <= all + 1);
     int new = echo_connect(server);
     echo_round_trip(new, "descriptors are free again");
     echo_round_trip(old, "and the old one is served");
     echo_limit_descriptors(server, 20);
-    echo_reset(late);
+    client_reset(late);
     close(new);
     close(old);
     echo_end(server);
@@ -361,7 +361,7 @@ TEST(test_15_connections_that_end_leave_nothing)
         for (int i = 0; i < 20; i++) {
             echo_round_trip(fds[i], "x");
             if (i % 2 == 0)
-                echo_reset(fds[i]);
+                client_reset(fds[i]);
             else
                 close(fds[i]);
         }

@@ -135,7 +135,7 @@ TEST(test_35_a_client_with_much_to_say_does_not_go_first)
         fail_msg("expected: the client that said \"hi\" is done first\n"
                  "actual:   it had to wait for the one with %d bytes",
                  MUCH);
-    echo_reset(greedy);
+    client_reset(greedy);
     close(modest);
     echo_end(server);
 }
@@ -152,7 +152,7 @@ TEST(test_36_five_thousand_clients_at_once, .limit_ms = 4000)
         client_expect(fds[i], "hello");
     assert_int_equal(echo_threads(server), 1);
     for (int i = 0; i < count; i++)
-        echo_reset(fds[i]);
+        client_reset(fds[i]);
     echo_end(server);
     free(fds);
 }

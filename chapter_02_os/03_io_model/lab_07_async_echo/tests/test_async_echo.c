@@ -43,7 +43,7 @@ TEST(test_31_5000_clients_are_served, .limit_ms = 3000)
         client_expect(fds[i], text("from client %d", i));
     assert_int_equal(echo_threads(server), 1);
     for (int i = 0; i < clients; i++)
-        echo_reset(fds[i]);
+        client_reset(fds[i]);
     echo_end(server);
 }
 
@@ -83,7 +83,7 @@ TEST(test_33_without_memory_one_connection_ends)
     int refused = 0;
     for (int i = 0; i < CLIENTS; i++) {
         refused += !echo_is_served(fds[i]);
-        echo_reset(fds[i]);
+        client_reset(fds[i]);
     }
     assert_at_most(refused, FAILED);
     int late = echo_connect(server);

@@ -51,7 +51,7 @@ TEST(test_31_5000_clients_are_served, .limit_ms = 3000)
         client_expect(fds[i], text("from client %d", i));
     assert_int_equal(echo_threads(server), 1);
     for (int i = 0; i < clients; i++)
-        echo_reset(fds[i]);
+        client_reset(fds[i]);
     echo_end(server);
 }
 
@@ -91,7 +91,7 @@ TEST(test_33_without_memory_one_connection_ends)
     int refused = 0;
     for (int i = 0; i < CLIENTS; i++) {
         refused += !echo_is_served(fds[i]);
-        echo_reset(fds[i]);
+        client_reset(fds[i]);
     }
     assert_at_most(refused, FAILED);
     int late = echo_connect(server);
@@ -219,7 +219,7 @@ TEST(test_37_who_waits_is_served_when_a_descriptor_is_free)
     int late = echo_connect(server); /* in the queue of the listener */
     client_send(late, "and I?");
     echo_expect_asleep(server);
-    echo_reset(first);
+    client_reset(first);
     client_expect(late, "and I?");
     close(late);
     echo_end(server);
@@ -237,7 +237,7 @@ TEST(test_38_after_a_shortage_every_client_has_its_name)
     for (uint64_t start = now_ns(); now_ns() - start < LONG_NS;) {
         for (int i = 0; i < CLIENTS; i++) {
             const char *name = echo_name(fds[i]);
-            echo_reset(fds[i]);
+            client_reset(fds[i]);
             echo_expect_closed(server, name);
         }
         echo_pause(server);
@@ -248,7 +248,7 @@ TEST(test_38_after_a_shortage_every_client_has_its_name)
             echo_expect_opened(server, fds[i]);
     }
     for (int i = 0; i < CLIENTS; i++)
-        echo_reset(fds[i]);
+        client_reset(fds[i]);
     echo_end(server);
 }
 

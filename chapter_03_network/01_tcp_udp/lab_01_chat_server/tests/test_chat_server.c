@@ -379,9 +379,7 @@ static void leave_all(struct guest *guests[], int count)
 /* Leaves with a reset. */
 static void vanish(struct guest *guest)
 {
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(guest->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(guest->fd);
+    client_reset(guest->fd);
 }
 
 /* What the kernel says of the server. */

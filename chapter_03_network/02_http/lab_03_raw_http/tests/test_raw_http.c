@@ -91,14 +91,6 @@ static void expect_hello(int fd)
     assert_body(r, "Hello, World!");
 }
 
-/* Closes our side with a reset: no TIME_WAIT is left. */
-static void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
 /* What the kernel says of the server. */
 
 /* Reads a file of /proc that may vanish at any time. */
@@ -859,7 +851,7 @@ TEST(test_30_clients_may_go_at_any_time)
         int fd = client_connect(server.port);
         client_send(fd, begins[i % 4]);
         if (i % 5 == 0)
-            reset(fd);
+            client_reset(fd);
         else
             close(fd);
     }
@@ -890,7 +882,7 @@ TEST(test_30_clients_may_go_at_any_time)
     wait_until(is_in_state(server, 'T'));
     client_send(fd, GET("/") GET("/"));
     shutdown(fd, SHUT_WR);
-    reset(fd);
+    client_reset(fd);
     program_signal(server.program, SIGCONT);
     wait_until(descriptors(server, NULL) == open);
     expect_hello(other);
@@ -1080,7 +1072,7 @@ TEST(test_35_one_thread_serves_a_thousand, .limit_ms = 2000)
         assert_body(http_read(fds[i]), text("Hello, %d!", i));
     assert_int_equal(number_in_status(server, "Threads:"), 1);
     for (int i = 0; i < count; i++)
-        reset(fds[i]);
+        client_reset(fds[i]);
     free(fds);
     server_end(server);
 }

@@ -133,15 +133,6 @@ static void drain(int fd)
     } while (n > 0);
 }
 
-/* Closes with a reset, which leaves no TIME_WAIT: for what is done often, and
- * for clients that vanish. */
-static void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
 /* Sends it as the content of POST /events; the answer follows on fd. */
 static void send_event(int fd, const void *bytes, size_t len)
 {
@@ -159,7 +150,7 @@ static int post_bytes(const void *bytes, size_t len)
     send_event(fd, bytes, len);
     struct http_reply r = http_read(fd);
     assert_status(r, 200);
-    reset(fd);
+    client_reset(fd);
     return atoi(r.body);
 }
 
@@ -747,7 +738,7 @@ static void expect_resumption(const char *last_id, int first, int newest)
 {
     struct listener l = listen_from(text("Last-Event-ID: %s\r\n", last_id));
     expect_xs(&l, first, newest);
-    reset(l.fd);
+    client_reset(l.fd);
 }
 
 TEST(test_14_a_listener_goes_on_where_it_stopped)
@@ -767,9 +758,9 @@ TEST(test_14_a_listener_goes_on_where_it_stopped)
     expect_xs(&again, 6, 6);
     expect_xs(&all, 6, 6);
     expect_xs(&none, 6, 6);
-    reset(again.fd);
-    reset(all.fd);
-    reset(none.fd);
+    client_reset(again.fd);
+    client_reset(all.fd);
+    client_reset(none.fd);
 
     /* Without the field nothing comes again. */
     struct listener fresh = listen_now();
@@ -789,7 +780,7 @@ static void expect_gap(const char *last_id, int first, int newest)
     struct listener l = listen_from(text("Last-Event-ID: %s\r\n", last_id));
     expect_events(&l, text("event: gap\ndata: %d\n\n", first));
     expect_xs(&l, first, newest);
-    reset(l.fd);
+    client_reset(l.fd);
 }
 
 TEST(test_15_a_listener_that_cannot_go_on_is_told)
@@ -834,7 +825,7 @@ TEST(test_16_two_hundred_listeners_get_each_event)
     }
     assert_int_equal(status_number("Threads:"), 1);
     for (int i = 0; i < LISTENERS; i++)
-        reset(all[i].fd);
+        client_reset(all[i].fd);
     free(all);
     end_server();
 }
@@ -849,7 +840,7 @@ TEST(test_17_who_leaves_early_is_noticed)
     wait_until(descriptors() == before);
 
     l = listen_now();
-    reset(l.fd);
+    client_reset(l.fd);
     expect_log(l.name, "left /sse");
 
     l = listen_now();
@@ -889,7 +880,7 @@ TEST(test_18_a_listener_that_is_gone_ends_nobody_else)
     for (int i = 0; i < GONE; i++) {
         if (i % 2 == 0)
             shutdown(gone[i].fd, SHUT_WR);
-        reset(gone[i].fd);
+        client_reset(gone[i].fd);
     }
     resume_server();
     struct http_reply r = http_read(fd);
@@ -948,7 +939,7 @@ TEST(test_21_what_slow_listeners_have_to_get_is_kept_once)
     assert_at_most(memory_kb() - before, ALL_KB);
     expect_big(&slow[0], KEPT + 1, 2 * KEPT - 1);
     for (int i = 0; i < SLOW; i++)
-        reset(slow[i].fd);
+        client_reset(slow[i].fd);
     end_server();
 }
 
@@ -1123,7 +1114,7 @@ static void expect_served_but_one(void)
         char byte;
         send(fd, GET("/", ""), strlen(GET("/", "")), MSG_NOSIGNAL);
         served += recv(fd, &byte, 1, 0) == 1;
-        reset(fd);
+        client_reset(fd);
     }
     assert_at_least(served, 7);
 }
@@ -1160,9 +1151,9 @@ TEST(test_28_memory_that_runs_out_ends_no_server)
                               "Content-Length: 1\r\n\r\nx";
         send(fd, request, strlen(request), MSG_NOSIGNAL);
         drain(fd);
-        reset(fd);
+        client_reset(fd);
     }
-    reset(listener);
+    client_reset(listener);
     end_server();
 }
 

@@ -162,13 +162,6 @@ static void limit_descriptors(int more)
 
 /* Plain TCP. */
 
-static void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
 /* All that comes, until the connection ends, in whatever way. */
 static size_t receive_rest(int fd, char *bytes, size_t size)
 {
@@ -658,7 +651,7 @@ TEST(test_19_a_handshake_may_be_cut_anywhere)
         client_send_bytes(polite, hello, cuts[i]);
         client_send_bytes(rude, hello, cuts[i]);
         close(polite);
-        reset(rude);
+        client_reset(rude);
     }
     expect_served();
     wait_until(descriptors() == before);
@@ -977,7 +970,7 @@ TEST(test_31_running_out_of_descriptors_is_survived)
     expect_served();
     assert_true(tls_is_served(old));
     limit_descriptors(20);
-    reset(late);
+    client_reset(late);
     tls_close(old);
     end();
 }

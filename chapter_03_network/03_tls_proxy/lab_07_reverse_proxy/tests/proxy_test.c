@@ -99,13 +99,6 @@ void assert_counts(struct run r, struct backend backend, int answered,
                                    backend.port, answered, failed));
 }
 
-void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
 char *read_to_end(int fd, size_t *len, bool *was_reset)
 {
     static char bytes[1 << 16];

@@ -64,8 +64,6 @@ struct run proxy_end(struct proxy *proxy);
 void assert_counts(struct run r, struct backend backend, int answered,
                    int failed);
 
-/* Closes our side with a reset. */
-void reset(int fd);
 /* All bytes until the end, or until a reset. *was_reset may be NULL. */
 char *read_to_end(int fd, size_t *len, bool *was_reset);
 /* Has the client's request go to the backend, and its answer come back. */

@@ -818,7 +818,7 @@ TEST(test_21_a_kept_connection_that_was_closed_is_no_failure)
     /* A reset is the same. */
     client_send(client, REQUEST("GET /reset") "\r\n");
     client_expect(fd, FORWARDED("GET /reset", ""));
-    reset(fd); /* with bytes unread */
+    client_reset(fd); /* with bytes unread */
     fd = client_accept(b.listener);
     client_expect(fd, FORWARDED("GET /reset", "") "\r\n");
     /* Once, since this one is new. */
@@ -918,7 +918,7 @@ static char *cut_response(struct proxy *proxy, struct backend b,
     assert_int_equal(recv(client, first, 4, MSG_WAITALL), 4);
     assert_string_equal(first, "HTTP");
     if (by_reset)
-        reset(fd);
+        client_reset(fd);
     else
         close(fd); /* with bytes unread: a reset, too, where it matters not */
     char *rest = read_to_end(client, &len, was_reset);
@@ -975,7 +975,7 @@ TEST(test_24_a_client_can_see_that_a_response_was_cut)
     proxy_stop(proxy);
     client_send(client, " and ");
     client_send(fd, "HTTP/1.1 200 OK\r\n\r\nhello");
-    reset(fd);
+    client_reset(fd);
     proxy_continue(proxy);
     rest = read_to_end(client, &len, NULL);
     assert_contains(rest, "Transfer-Encoding: chunked\r\n");
@@ -1189,7 +1189,7 @@ TEST(test_31_a_client_that_goes_takes_its_request_along)
     client_send(client, REQUEST("POST /") "Content-Length: 10\r\n\r\nhalf");
     int fd = client_accept(b.listener);
     client_expect(fd, FORWARDED("POST /", "") "Content-Length: 10\r\n\r\nhalf");
-    reset(client);
+    client_reset(client);
     client_expect_end(fd);
     close(fd);
     /* While the response comes. */
@@ -1199,7 +1199,7 @@ TEST(test_31_a_client_that_goes_takes_its_request_along)
     client_expect(fd, FORWARDED("POST /", "") "Content-Length: 0\r\n\r\n");
     client_send(fd, "HTTP/1.1 200 OK\r\n\r\nendless");
     client_expect(client, "HTTP/1.1 200 OK\r\n");
-    reset(client);
+    client_reset(client);
     client_expect_end(fd);
     close(fd);
     client_send(other, REQUEST("GET /") "\r\n");
@@ -1293,7 +1293,7 @@ TEST(test_34_what_has_ended_leaves_nothing)
         if (i % 4 == 2)
             client_send(fd, "HTTP/1.1 204 No Content\r\n\r\n");
         if (i % 4 == 3)
-            reset(client);
+            client_reset(client);
         else
             http_read(client);
         if (i % 4 != 3)

@@ -295,3 +295,14 @@ TEST(test_23_a_program_that_does_not_begin)
     assert_usage("WORD", "dance");
     assert_no_start("it is bad", "complain", "1");
 }
+
+TEST(test_24_a_client_vanishes)
+{
+    int port, server = client_listen(&port);
+    int fd = client_connect(port), back = client_accept(server);
+    char byte;
+    client_reset(fd);
+    assert_fails(recv(back, &byte, 1, 0), ECONNRESET);
+    close(back);
+    close(server);
+}
