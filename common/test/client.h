@@ -19,6 +19,12 @@
     client_connect_at(TEST_PLACE("connecting to the server"), port)
 int client_connect_at(struct test_place place, int port);
 
+/* The same with socket buffers of 64 KiB on our side, so that a server soon
+ * sees that this client does not read. */
+#define client_connect_narrow(port) \
+    client_connect_narrow_at(TEST_PLACE("connecting to the server"), port)
+int client_connect_narrow_at(struct test_place place, int port);
+
 /* Sends all of it, however often that takes. */
 #define client_send(fd, text) client_send_bytes(fd, text, strlen(text))
 #define client_send_bytes(fd, bytes, len) \

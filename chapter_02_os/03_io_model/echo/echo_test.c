@@ -16,7 +16,6 @@ enum {
     MOST_SERVERS = 4,   /* in one test */
     MOST_LINES = 20000, /* of one server's log */
     BATCH = 100,        /* connections opened at once */
-    NARROW = 64 * 1024, /* socket buffers of a client that does not read */
     PERIOD = 1000003,   /* of the pattern */
     FLOOD = 64 << 20,   /* most that echo_flood() sends */
     HOARD_KB = 8192,    /* a server that has taken this much is wrong */
@@ -78,7 +77,7 @@ void echo_end_cleanly(struct echo *server, int signal)
     assert_exit(program_wait(server->program), 0);
 }
 
-static int connect_with_buffers(struct echo *server, int size)
+int echo_connect(struct echo *server)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)server->port)};
@@ -86,24 +85,10 @@ static int connect_with_buffers(struct echo *server, int size)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd == -1)
         fail_msg("socket: %s", strerror(errno));
-    if (size > 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    }
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
         fail_msg("connecting to %s:%d: %s", server->host, server->port,
                  strerror(errno));
     return fd;
-}
-
-int echo_connect(struct echo *server)
-{
-    return connect_with_buffers(server, 0);
-}
-
-int echo_connect_narrow(struct echo *server)
-{
-    return connect_with_buffers(server, NARROW);
 }
 
 void echo_round_trip(int fd, const char *message)

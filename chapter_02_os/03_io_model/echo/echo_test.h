@@ -50,9 +50,6 @@ void echo_resume(struct echo *server);
 
 /* A connection to the server. */
 int echo_connect(struct echo *server);
-/* The same with small socket buffers on our side, so that the server soon sees
- * a client that does not read. */
-int echo_connect_narrow(struct echo *server);
 /* Sends it and expects it back. */
 void echo_round_trip(int fd, const char *message);
 

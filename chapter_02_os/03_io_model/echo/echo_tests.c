@@ -225,7 +225,7 @@ static void pump(int fd, size_t sent, size_t len)
 TEST(test_09_much_goes_both_ways_at_once)
 {
     struct echo *server = echo_start();
-    int fd = echo_connect_narrow(server);
+    int fd = client_connect_narrow(server->port);
     /* First nothing is read, so that the server cannot send all it has. */
     size_t sent = echo_flood(server, fd);
     pump(fd, sent, sent + (1 << 20));
@@ -239,7 +239,7 @@ TEST(test_10_a_slow_reader_stops_nobody_else)
 {
     struct echo *server = echo_start();
     int other = echo_connect(server);
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     size_t sent = echo_flood(server, slow);
     echo_round_trip(other, "am I still served?");
     int late = echo_connect(server);
@@ -261,7 +261,7 @@ TEST(test_11_a_slow_reader_costs_bounded_memory)
     int fd = echo_connect(server);
     pump(fd, 0, ECHO_CHUNK);
     long before_kb = echo_memory_kb(server);
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     echo_flood(server, slow);
     long more_kb = echo_memory_kb(server) - before_kb;
     assert_at_most(more_kb, MOST_MEMORY_KB);
@@ -294,7 +294,7 @@ TEST(test_13_a_client_that_takes_nothing_back_ends_nobody_else)
     struct echo *server = echo_start();
     int other = echo_connect(server);
     /* It goes while the server waits to send more to it. */
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     const char *name = echo_name(slow);
     echo_flood(server, slow);
     close(slow); /* with bytes unread: a reset */
@@ -403,7 +403,7 @@ static void stop_busy(int signal)
     struct echo *server = echo_start();
     int idle = echo_connect(server);
     int talking = echo_connect(server);
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     echo_expect_opened(server, idle);
     echo_round_trip(talking, "hello");
     echo_flood(server, slow);

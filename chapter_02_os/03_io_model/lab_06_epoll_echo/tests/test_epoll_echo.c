@@ -99,7 +99,7 @@ TEST(test_34_memory_that_runs_out_costs_one_connection)
         "realloc:error=ENOMEM:when=3+");
     int other = echo_connect(server);
     echo_round_trip(other, "hello");
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     echo_flood(server, slow);
     echo_round_trip(other, "still here?");
     close(slow);

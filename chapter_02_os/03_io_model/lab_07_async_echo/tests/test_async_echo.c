@@ -52,7 +52,7 @@ TEST(test_32_held_bytes_stay_what_they_are)
     enum { LEN = 32 * ECHO_CHUNK };
     struct echo *server = echo_start();
     int other = echo_connect(server);
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     size_t sent = echo_flood(server, slow);
     /* Other bytes go through the server, more than any buffer of it holds. */
     for (size_t from = LEN; from < 2 * (size_t)LEN; from += ECHO_CHUNK) {
@@ -97,8 +97,8 @@ TEST(test_33_without_memory_one_connection_ends)
 TEST(test_34_without_memory_to_hold_bytes_it_goes_on)
 {
     struct echo *server = echo_start_with_faults("malloc:error=ENOMEM:when=2+");
-    int first = echo_connect_narrow(server);
-    int second = echo_connect_narrow(server);
+    int first = client_connect_narrow(server->port);
+    int second = client_connect_narrow(server->port);
     echo_flood(server, first);
     echo_flood(server, second);
     echo_end_cleanly(server, SIGTERM);

@@ -60,7 +60,7 @@ TEST(test_32_held_bytes_stay_what_they_are)
     enum { LEN = 32 * ECHO_CHUNK };
     struct echo *server = echo_start();
     int other = echo_connect(server);
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     size_t sent = echo_flood(server, slow);
     /* Other bytes go through the server, more than any buffer of it holds. */
     for (size_t from = LEN; from < 2 * (size_t)LEN; from += ECHO_CHUNK) {

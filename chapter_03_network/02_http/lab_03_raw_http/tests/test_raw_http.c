@@ -5,7 +5,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +17,6 @@
 enum {
     MOST_BODY = 65536,
     MOST_HEAD = 8192,
-    NARROW = 64 * 1024,    /* socket buffers of a client that does not read */
     LARGE = 60000,         /* the body of one request in a flood */
     FLOOD = 1000,          /* requests in a flood that never ends */
     MOST_FLOOD = 48 << 20, /* bytes of a flood that does */
@@ -177,20 +175,6 @@ static void expect_asleep(struct server server)
 }
 
 /* A client that sends much and reads nothing. */
-
-static int connect_narrow(struct server server)
-{
-    int size = NARROW;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)server.port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
-        fail_msg("connect: %s", strerror(errno));
-    return fd;
-}
 
 /* An echo request of LARGE letters, the same for each call. */
 static const char *large_request(size_t *len)
@@ -785,7 +769,7 @@ TEST(test_28_whoever_does_nothing_is_closed)
     assert_status(ask(last, "GET / HTTP/2.0\r\n"), 505);
     client_expect_end(last);
     /* Takes nothing. */
-    int slow = connect_narrow(server);
+    int slow = client_connect_narrow(server.port);
     flood(server, slow);
     wait_until(descriptors(server, NULL) == open);
     close(slow);
@@ -820,7 +804,7 @@ TEST(test_29_a_slow_reader_costs_little_and_stops_nobody)
     static char bytes[MOST_BODY];
     expect_echo(other, bytes, sizeof(bytes));
     long before_kb = memory_kb(server);
-    int slow = connect_narrow(server);
+    int slow = client_connect_narrow(server.port);
     size_t sent = flood(server, slow);
     assert_at_most(sent, MOST_FLOOD);
     long more_kb = memory_kb(server) - before_kb;
@@ -873,7 +857,7 @@ TEST(test_30_clients_may_go_at_any_time)
     close(fd);
 
     /* While the server waits to send more, and before it sends: SIGPIPE. */
-    int slow = connect_narrow(server);
+    int slow = client_connect_narrow(server.port);
     flood(server, slow);
     close(slow);
     fd = client_connect(server.port);
@@ -1031,7 +1015,7 @@ static void stop_busy(int signal)
     int fds[4];
     for (int i = 0; i < 3; i++)
         fds[i] = client_connect(server.port);
-    fds[3] = connect_narrow(server);
+    fds[3] = client_connect_narrow(server.port);
     expect_hello(fds[0]);
     client_send(fds[1], "GET /");
     assert_status(ask(fds[2], "GET / HTTP/2.0\r\n"), 505);

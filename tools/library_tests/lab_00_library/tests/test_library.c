@@ -306,3 +306,19 @@ TEST(test_24_a_client_vanishes)
     close(back);
     close(server);
 }
+
+TEST(test_25_a_narrow_client_has_small_buffers)
+{
+    int port, server = client_listen(&port), size;
+    int fd = client_connect_narrow(port), back = client_accept(server);
+    socklen_t len = sizeof(size);
+    assert_success(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len));
+    assert_at_most(size, 128 * 1024); /* socket(7): twice what was set */
+    assert_success(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len));
+    assert_at_most(size, 128 * 1024);
+    client_send(fd, "hello");
+    client_expect(back, "hello");
+    close(fd);
+    close(back);
+    close(server);
+}
