@@ -1,16 +1,10 @@
 #include "echo_test.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     MOST_SERVERS = 4,   /* in one test */
@@ -218,12 +212,12 @@ size_t echo_flood(struct echo *server, int fd)
 {
     size_t sent = 0;
     int looks = 0;
-    long before_kb = echo_memory_kb(server);
+    long before_kb = process_resident_kb(server->pid);
     test_waiting(TEST_PLACE("waited until the server stops reading"));
     while (looks < LOOKS && sent < FLOOD &&
-           echo_memory_kb(server) - before_kb < HOARD_KB) {
+           process_resident_kb(server->pid) - before_kb < HOARD_KB) {
         size_t now = send_pattern(fd, sent);
-        looks = now == sent && echo_is_asleep(server) ? looks + 1 : 0;
+        looks = now == sent && process_is_asleep(server->pid) ? looks + 1 : 0;
         if (now == sent)
             test_pause();
         sent = now;
@@ -247,148 +241,4 @@ void echo_expect_pattern(int fd, size_t len)
         done += (size_t)n;
     }
     test_waiting((struct test_place){0});
-}
-
-/* What the kernel says. */
-
-/* Calls visit with the path of each entry; returns how many there are. */
-static int for_entries(const char *folder, void (*visit)(const char *, void *),
-                       void *argument)
-{
-    int count = 0;
-    DIR *directory = opendir(folder);
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        if (visit) {
-            char path[512];
-            snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-            visit(path, argument);
-        }
-    }
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
-/* Reads a file of /proc that may vanish at any time. */
-static void slurp(const char *folder, const char *file, char *buf, size_t size)
-{
-    char path[600];
-    snprintf(path, sizeof(path), "%s/%s", folder, file);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, buf, size - 1);
-    buf[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
-}
-
-static long number_after(const char *text, const char *label)
-{
-    const char *at = strstr(text, label);
-    return at ? strtol(at + strlen(label), NULL, 10) : 0;
-}
-
-int echo_threads(struct echo *server)
-{
-    return for_entries(text("/proc/%d/task", (int)server->pid), NULL, NULL);
-}
-
-int echo_descriptors(struct echo *server)
-{
-    return for_entries(text("/proc/%d/fd", (int)server->pid), NULL, NULL);
-}
-
-long echo_memory_kb(struct echo *server)
-{
-    char status[4096];
-    slurp(text("/proc/%d", (int)server->pid), "status", status, sizeof(status));
-    return number_after(status, "VmRSS:");
-}
-
-static void add_switches(const char *thread, void *total)
-{
-    char status[4096];
-    slurp(thread, "status", status, sizeof(status));
-    *(long *)total += number_after(status, "\nvoluntary_ctxt_switches:") +
-                      number_after(status, "nonvoluntary_ctxt_switches:");
-}
-
-long echo_switches(struct echo *server)
-{
-    long total = 0;
-    for_entries(text("/proc/%d/task", (int)server->pid), add_switches, &total);
-    return total;
-}
-
-/* A letter for all threads, as ps shows it, and whether all have it. */
-struct states {
-    char letter;
-    bool all;
-};
-
-static void see_state(const char *thread, void *argument)
-{
-    struct states *states = argument;
-    char stat[1024];
-    slurp(thread, "stat", stat, sizeof(stat));
-    const char *end = strrchr(stat, ')');
-    if (end && end[1] == ' ' && end[2] != states->letter)
-        states->all = false;
-}
-
-static bool all_threads_are(struct echo *server, char letter)
-{
-    struct states states = {.letter = letter, .all = true};
-    for_entries(text("/proc/%d/task", (int)server->pid), see_state, &states);
-    return states.all;
-}
-
-bool echo_is_asleep(struct echo *server)
-{
-    return all_threads_are(server, 'S');
-}
-
-void echo_pause(struct echo *server)
-{
-    program_signal(server->program, SIGSTOP);
-    wait_until(all_threads_are(server, 'T'));
-}
-
-void echo_resume(struct echo *server)
-{
-    program_signal(server->program, SIGCONT);
-}
-
-void echo_expect_asleep(struct echo *server)
-{
-    int looks = 0;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < LOOKS) {
-        looks = echo_is_asleep(server) ? looks + 1 : 0;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
-}
-
-static void note_number(const char *path, void *used)
-{
-    int fd = atoi(strrchr(path, '/') + 1);
-    if (fd >= 0 && fd < FD_SETSIZE)
-        ((bool *)used)[fd] = true;
-}
-
-void echo_limit_descriptors(struct echo *server, int more)
-{
-    bool used[FD_SETSIZE] = {0};
-    for_entries(text("/proc/%d/fd", (int)server->pid), note_number, used);
-    struct rlimit limit;
-    if (prlimit(server->pid, RLIMIT_NOFILE, NULL, &limit) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-    limit.rlim_cur = 0;
-    while (more > 0)
-        more -= !used[limit.rlim_cur++];
-    if (prlimit(server->pid, RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
 }

@@ -16,6 +16,7 @@
 #define ECHO_TEST_H
 
 #include "test/client.h"
+#include "test/process.h"
 #include "test/program.h"
 
 struct echo {
@@ -42,11 +43,6 @@ struct echo *echo_start_at(const char *host, int port);
 void echo_end(struct echo *server);
 /* Stops it with this signal; the exit status has to be 0. */
 void echo_end_cleanly(struct echo *server, int signal);
-
-/* Between these two the server does not run (SIGSTOP): what a client does
- * meanwhile it finds all at once. */
-void echo_pause(struct echo *server);
-void echo_resume(struct echo *server);
 
 /* A connection to the server. */
 int echo_connect(struct echo *server);
@@ -83,21 +79,5 @@ const unsigned char *echo_pattern(size_t from);
 size_t echo_flood(struct echo *server, int fd);
 /* Reads this much of the pattern, from its start, and compares. */
 void echo_expect_pattern(int fd, size_t len);
-
-/* What the kernel says of the server (/proc/PID). */
-
-int echo_threads(struct echo *server);
-int echo_descriptors(struct echo *server);
-/* Resident memory, in KiB. */
-long echo_memory_kb(struct echo *server);
-/* How often its threads have gone to sleep or been interrupted. */
-long echo_switches(struct echo *server);
-/* All of its threads sleep in the kernel. */
-bool echo_is_asleep(struct echo *server);
-/* Waits until it has been seen asleep many times in a row. A server that spins
- * never is. */
-void echo_expect_asleep(struct echo *server);
-/* Lets the server have only this many more descriptors than it has now. */
-void echo_limit_descriptors(struct echo *server, int more);
 
 #endif

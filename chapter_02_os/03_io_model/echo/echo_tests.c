@@ -126,10 +126,10 @@ TEST(test_06_after_a_half_close_everything_comes_back)
     struct echo *server = echo_start();
     int fd = echo_connect(server);
     echo_expect_opened(server, fd);
-    echo_pause(server); /* it sees the bytes and the end at once */
+    process_stop(server->pid); /* it sees the bytes and the end at once */
     client_send(fd, "the last words");
     shutdown(fd, SHUT_WR);
-    echo_resume(server);
+    process_continue(server->pid);
     client_expect(fd, "the last words");
     client_expect_end(fd);
     close(fd);
@@ -260,10 +260,10 @@ TEST(test_11_a_slow_reader_costs_bounded_memory)
     struct echo *server = echo_start();
     int fd = echo_connect(server);
     pump(fd, 0, ECHO_CHUNK);
-    long before_kb = echo_memory_kb(server);
+    long before_kb = process_resident_kb(server->pid);
     int slow = client_connect_narrow(server->port);
     echo_flood(server, slow);
-    long more_kb = echo_memory_kb(server) - before_kb;
+    long more_kb = process_resident_kb(server->pid) - before_kb;
     assert_at_most(more_kb, MOST_MEMORY_KB);
     client_reset(slow);
     close(fd);
@@ -306,11 +306,11 @@ TEST(test_13_a_client_that_takes_nothing_back_ends_nobody_else)
     int fd = echo_connect(server);
     name = echo_name(fd);
     echo_expect_opened(server, fd);
-    echo_pause(server);
+    process_stop(server->pid);
     client_send(fd, "nobody waits for this");
     shutdown(fd, SHUT_WR);
     client_reset(fd);
-    echo_resume(server);
+    process_continue(server->pid);
     echo_expect_closed(server, name);
     echo_round_trip(other, "and now?");
     close(other);
@@ -322,8 +322,8 @@ TEST(test_14_running_out_of_descriptors_is_survived)
     struct echo *server = echo_start();
     int old = echo_connect(server);
     echo_round_trip(old, "one");
-    int all = echo_descriptors(server);
-    echo_limit_descriptors(server, 2);
+    int all = process_descriptors(server->pid);
+    process_limit_descriptors(server->pid, 2);
     int first = echo_connect(server), second = echo_connect(server);
     echo_round_trip(first, "two");
     echo_round_trip(second, "three");
@@ -332,16 +332,16 @@ TEST(test_14_running_out_of_descriptors_is_survived)
     client_send(late, "four");
     echo_round_trip(old, "those that are open go on");
     echo_round_trip(first, "those that are open go on");
-    echo_expect_asleep(server);
+    process_expect_asleep(server->pid);
 
     client_reset(first);
     client_reset(second);
     /* late may get one of their descriptors; the other is free then. */
-    wait_until(echo_descriptors(server) <= all + 1);
+    wait_until(process_descriptors(server->pid) <= all + 1);
     int new = echo_connect(server);
     echo_round_trip(new, "descriptors are free again");
     echo_round_trip(old, "and the old one is served");
-    echo_limit_descriptors(server, 20);
+    process_limit_descriptors(server->pid, 20);
     client_reset(late);
     close(new);
     close(old);
@@ -353,8 +353,8 @@ TEST(test_15_connections_that_end_leave_nothing)
     struct echo *server = echo_start();
     int old = echo_connect(server);
     echo_round_trip(old, "x");
-    int descriptors = echo_descriptors(server);
-    int threads = echo_threads(server);
+    int descriptors = process_descriptors(server->pid);
+    int threads = process_threads(server->pid);
     for (int round = 0; round < 3; round++) {
         int fds[20];
         echo_connect_many(server, fds, 20);
@@ -366,22 +366,10 @@ TEST(test_15_connections_that_end_leave_nothing)
                 close(fds[i]);
         }
     }
-    wait_until(echo_descriptors(server) == descriptors);
-    wait_until(echo_threads(server) == threads);
+    wait_until(process_descriptors(server->pid) == descriptors);
+    wait_until(process_threads(server->pid) == threads);
     close(old);
     echo_end(server);
-}
-
-/* Looks in a row in which the server did not run at all. */
-static bool is_idle(struct echo *server)
-{
-    enum { ENOUGH = 20 };
-    static long before = -1;
-    static int looks;
-    long now = echo_switches(server);
-    looks = now == before && echo_is_asleep(server) ? looks + 1 : 0;
-    before = now;
-    return looks >= ENOUGH;
 }
 
 TEST(test_16_it_sleeps_while_there_is_nothing_to_do)
@@ -391,7 +379,7 @@ TEST(test_16_it_sleeps_while_there_is_nothing_to_do)
     echo_connect_many(server, fds, 10);
     for (int i = 0; i < 10; i++)
         echo_round_trip(fds[i], "hello");
-    wait_until(is_idle(server));
+    process_expect_idle(server->pid);
     for (int i = 0; i < 10; i++)
         close(fds[i]);
     echo_end(server);

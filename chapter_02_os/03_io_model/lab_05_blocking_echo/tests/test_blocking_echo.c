@@ -17,14 +17,14 @@ TEST(test_30_every_client_has_a_thread)
     struct echo *server = echo_start();
     int one = echo_connect(server);
     echo_round_trip(one, "hello");
-    int before = echo_threads(server);
+    int before = process_threads(server->pid);
     echo_connect_many(server, fds, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         echo_round_trip(fds[i], "hello");
-    assert_int_equal(echo_threads(server) - before, CLIENTS);
+    assert_int_equal(process_threads(server->pid) - before, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
-    wait_until(echo_threads(server) == before);
+    wait_until(process_threads(server->pid) == before);
     close(one);
     echo_end(server);
 }

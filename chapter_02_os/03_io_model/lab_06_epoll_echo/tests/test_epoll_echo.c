@@ -20,7 +20,7 @@ TEST(test_30_one_thread_serves_all)
     echo_connect_many(server, fds, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         echo_round_trip(fds[i], "hello");
-    assert_int_equal(echo_threads(server), 1);
+    assert_int_equal(process_threads(server->pid), 1);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
     echo_end(server);
@@ -119,14 +119,14 @@ TEST(test_35_a_client_with_much_to_say_does_not_go_first)
     echo_expect_opened(server, modest);
     const char *modest_name = echo_name(modest);
 
-    echo_pause(server);
+    process_stop(server->pid);
     for (size_t sent = 0; sent < MUCH; sent += ECHO_CHUNK)
         send(greedy, echo_pattern(sent), ECHO_CHUNK,
              MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(greedy, SHUT_WR);
     client_send(modest, "hi");
     shutdown(modest, SHUT_WR);
-    echo_resume(server);
+    process_continue(server->pid);
 
     client_expect(modest, "hi");
     client_expect_end(modest);
@@ -150,7 +150,7 @@ TEST(test_36_five_thousand_clients_at_once, .limit_ms = 4000)
         client_send(fds[i], "hello");
     for (int i = count - 1; i >= 0; i--)
         client_expect(fds[i], "hello");
-    assert_int_equal(echo_threads(server), 1);
+    assert_int_equal(process_threads(server->pid), 1);
     for (int i = 0; i < count; i++)
         client_reset(fds[i]);
     echo_end(server);
@@ -162,14 +162,14 @@ TEST(test_36_five_thousand_clients_at_once, .limit_ms = 4000)
 TEST(test_37_a_shortage_ends_while_a_client_talks)
 {
     struct echo *server = echo_start();
-    echo_limit_descriptors(server, 1);
+    process_limit_descriptors(server->pid, 1);
     int talking = echo_connect(server);
     echo_round_trip(talking, "hello");
     int late = echo_connect(server); /* in the queue of the listener */
     client_send(late, "and I?");
-    echo_expect_asleep(server);
+    process_expect_asleep(server->pid);
     echo_round_trip(talking, "those that are open go on");
-    echo_limit_descriptors(server, 20);
+    process_limit_descriptors(server->pid, 20);
     struct pollfd answer = {.fd = late, .events = POLLIN};
     while (poll(&answer, 1, 0) == 0)
         echo_round_trip(talking, "still talking");

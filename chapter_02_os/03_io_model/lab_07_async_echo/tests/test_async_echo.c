@@ -19,7 +19,7 @@ TEST(test_30_one_thread_serves_all)
     echo_connect_many(server, fds, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         echo_round_trip(fds[i], "hello");
-    assert_int_equal(echo_threads(server), 1);
+    assert_int_equal(process_threads(server->pid), 1);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
     echo_end(server);
@@ -35,13 +35,13 @@ TEST(test_31_5000_clients_are_served, .limit_ms = 3000)
     struct echo *server = echo_start();
     echo_connect_many(server, fds, clients);
     /* While it is stopped all of them send; then all are ready at once. */
-    echo_pause(server);
+    process_stop(server->pid);
     for (int i = 0; i < clients; i++)
         client_send(fds[i], text("from client %d", i));
-    echo_resume(server);
+    process_continue(server->pid);
     for (int i = 0; i < clients; i++)
         client_expect(fds[i], text("from client %d", i));
-    assert_int_equal(echo_threads(server), 1);
+    assert_int_equal(process_threads(server->pid), 1);
     for (int i = 0; i < clients; i++)
         client_reset(fds[i]);
     echo_end(server);
@@ -76,10 +76,10 @@ TEST(test_33_without_memory_one_connection_ends)
     int old = echo_connect(server);
     echo_round_trip(old, "hello");
     /* They come one behind the other, with no time in between. */
-    echo_pause(server);
+    process_stop(server->pid);
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = echo_connect(server);
-    echo_resume(server);
+    process_continue(server->pid);
     int refused = 0;
     for (int i = 0; i < CLIENTS; i++) {
         refused += !echo_is_served(fds[i]);
@@ -113,9 +113,9 @@ TEST(test_35_nothing_to_read_is_not_the_end)
     int fd = echo_connect(server);
     echo_round_trip(fd, "hello");
     for (int round = 0; round < 3; round++) {
-        echo_pause(server);
+        process_stop(server->pid);
         client_send_bytes(fd, echo_pattern(0), ECHO_CHUNK);
-        echo_resume(server);
+        process_continue(server->pid);
         echo_expect_pattern(fd, ECHO_CHUNK);
     }
     echo_round_trip(fd, "still here?");

@@ -27,7 +27,7 @@ TEST(test_30_one_thread_serves_all)
     echo_connect_many(server, fds, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         echo_round_trip(fds[i], "hello");
-    assert_int_equal(echo_threads(server), 1);
+    assert_int_equal(process_threads(server->pid), 1);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
     echo_end(server);
@@ -43,13 +43,13 @@ TEST(test_31_5000_clients_are_served, .limit_ms = 3000)
     struct echo *server = echo_start();
     echo_connect_many(server, fds, clients);
     /* While it is stopped all of them send; then all are ready at once. */
-    echo_pause(server);
+    process_stop(server->pid);
     for (int i = 0; i < clients; i++)
         client_send(fds[i], text("from client %d", i));
-    echo_resume(server);
+    process_continue(server->pid);
     for (int i = 0; i < clients; i++)
         client_expect(fds[i], text("from client %d", i));
-    assert_int_equal(echo_threads(server), 1);
+    assert_int_equal(process_threads(server->pid), 1);
     for (int i = 0; i < clients; i++)
         client_reset(fds[i]);
     echo_end(server);
@@ -84,10 +84,10 @@ TEST(test_33_without_memory_one_connection_ends)
     int old = echo_connect(server);
     echo_round_trip(old, "hello");
     /* They come one behind the other, with no time in between. */
-    echo_pause(server);
+    process_stop(server->pid);
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = echo_connect(server);
-    echo_resume(server);
+    process_continue(server->pid);
     int refused = 0;
     for (int i = 0; i < CLIENTS; i++) {
         refused += !echo_is_served(fds[i]);
@@ -168,16 +168,6 @@ static int count_lines(const char *path)
     return lines;
 }
 
-static bool is_stopped(pid_t pid)
-{
-    char state = 0;
-    FILE *file = fopen(text("/proc/%d/stat", (int)pid), "r");
-    if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        fail_msg("process %d is gone", (int)pid);
-    fclose(file);
-    return state == 'T' || state == 't';
-}
-
 TEST(test_36_a_system_call_serves_many_clients, .limit_ms = 3000)
 {
     enum { CLIENTS = 40, ROUNDS = 5, MESSAGES = CLIENTS * ROUNDS };
@@ -194,11 +184,10 @@ TEST(test_36_a_system_call_serves_many_clients, .limit_ms = 3000)
     }
     int before = count_lines(TRACE_FILE);
     for (int round = 0; round < ROUNDS; round++) {
-        kill(server, SIGSTOP);
-        wait_until(is_stopped(server));
+        process_stop(server);
         for (int i = 0; i < CLIENTS; i++)
             client_send(fds[i], "hello");
-        kill(server, SIGCONT);
+        process_continue(server);
         for (int i = 0; i < CLIENTS; i++)
             client_expect(fds[i], "hello");
     }
@@ -213,12 +202,12 @@ TEST(test_36_a_system_call_serves_many_clients, .limit_ms = 3000)
 TEST(test_37_who_waits_is_served_when_a_descriptor_is_free)
 {
     struct echo *server = echo_start();
-    echo_limit_descriptors(server, 1);
+    process_limit_descriptors(server->pid, 1);
     int first = echo_connect(server);
     echo_round_trip(first, "hello");
     int late = echo_connect(server); /* in the queue of the listener */
     client_send(late, "and I?");
-    echo_expect_asleep(server);
+    process_expect_asleep(server->pid);
     client_reset(first);
     client_expect(late, "and I?");
     close(late);
@@ -231,19 +220,19 @@ TEST(test_38_after_a_shortage_every_client_has_its_name)
     enum { CLIENTS = 4, LONG_NS = 150 * 1000000 };
     int fds[CLIENTS];
     struct echo *server = echo_start();
-    echo_limit_descriptors(server, CLIENTS);
+    process_limit_descriptors(server->pid, CLIENTS);
     echo_connect_many(server, fds, CLIENTS);
-    echo_expect_asleep(server);
+    process_expect_asleep(server->pid);
     for (uint64_t start = now_ns(); now_ns() - start < LONG_NS;) {
         for (int i = 0; i < CLIENTS; i++) {
             const char *name = echo_name(fds[i]);
             client_reset(fds[i]);
             echo_expect_closed(server, name);
         }
-        echo_pause(server);
+        process_stop(server->pid);
         for (int i = 0; i < CLIENTS; i++)
             fds[i] = echo_connect(server);
-        echo_resume(server);
+        process_continue(server->pid);
         for (int i = 0; i < CLIENTS; i++)
             echo_expect_opened(server, fds[i]);
     }
@@ -257,14 +246,14 @@ TEST(test_38_after_a_shortage_every_client_has_its_name)
 TEST(test_39_a_shortage_ends_while_a_client_talks)
 {
     struct echo *server = echo_start();
-    echo_limit_descriptors(server, 1);
+    process_limit_descriptors(server->pid, 1);
     int talking = echo_connect(server);
     echo_round_trip(talking, "hello");
     int late = echo_connect(server); /* in the queue of the listener */
     client_send(late, "and I?");
-    echo_expect_asleep(server);
+    process_expect_asleep(server->pid);
     echo_round_trip(talking, "those that are open go on");
-    echo_limit_descriptors(server, 20);
+    process_limit_descriptors(server->pid, 20);
     struct pollfd answer = {.fd = late, .events = POLLIN};
     while (poll(&answer, 1, 0) == 0)
         echo_round_trip(talking, "still talking");

@@ -1,10 +1,9 @@
 /* The server, from outside. The parser's tests are in test_http.c. */
 #include "malformed.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -89,91 +88,6 @@ static void expect_hello(int fd)
     assert_body(r, "Hello, World!");
 }
 
-/* What the kernel says of the server. */
-
-/* Reads a file of /proc that may vanish at any time. */
-static void slurp(struct server server, const char *file, char *buf,
-                  size_t size)
-{
-    int fd =
-        open(text("/proc/%d/%s", (int)server.pid, file), O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, buf, size - 1);
-    buf[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
-}
-
-static long number_in_status(struct server server, const char *label)
-{
-    char status[4096];
-    slurp(server, "status", status, sizeof(status));
-    const char *at = strstr(status, label);
-    return at ? strtol(at + strlen(label), NULL, 10) : 0;
-}
-
-static long memory_kb(struct server server)
-{
-    return number_in_status(server, "VmRSS:");
-}
-
-static long switches(struct server server)
-{
-    return number_in_status(server, "\nvoluntary_ctxt_switches:") +
-           number_in_status(server, "nonvoluntary_ctxt_switches:");
-}
-
-static bool is_in_state(struct server server, char letter)
-{
-    char stat[1024];
-    slurp(server, "stat", stat, sizeof(stat));
-    const char *end = strrchr(stat, ')');
-    return end && end[1] == ' ' && end[2] == letter;
-}
-
-/* Marks the descriptors that are open and returns how many. */
-static int descriptors(struct server server, bool *used)
-{
-    int count = 0;
-    DIR *folder = opendir(text("/proc/%d/fd", (int)server.pid));
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        int fd = atoi(entry->d_name);
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        if (used && fd < FD_SETSIZE)
-            used[fd] = true;
-    }
-    if (folder)
-        closedir(folder);
-    return count;
-}
-
-/* Lets the server have only this many more descriptors than it has now. */
-static void limit_descriptors(struct server server, int more)
-{
-    bool used[FD_SETSIZE] = {0};
-    struct rlimit limit;
-    descriptors(server, used);
-    if (prlimit(server.pid, RLIMIT_NOFILE, NULL, &limit) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-    limit.rlim_cur = 0;
-    while (more > 0)
-        more -= !used[limit.rlim_cur++];
-    if (prlimit(server.pid, RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-}
-
-static void expect_asleep(struct server server)
-{
-    int looks = 0;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < LOOKS) {
-        looks = is_in_state(server, 'S') ? looks + 1 : 0;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
-}
-
 /* A client that sends much and reads nothing. */
 
 /* An echo request of LARGE letters, the same for each call. */
@@ -204,7 +118,7 @@ static size_t flood(struct server server, int fd)
         if (n == -1 && errno != EAGAIN)
             break;
         sent += n > 0 ? (size_t)n : 0;
-        looks = n == -1 && is_in_state(server, 'S') ? looks + 1 : 0;
+        looks = n == -1 && process_is_asleep(server.pid) ? looks + 1 : 0;
         if (n == -1)
             test_pause();
     }
@@ -484,13 +398,12 @@ static const char *full_head(const char *begin)
  * reads. */
 static void expect_full_heads(struct server server, int fd)
 {
-    program_signal(server.program, SIGSTOP);
-    wait_until(is_in_state(server, 'T'));
+    process_stop(server.pid);
     client_send(fd, full_head("GET /hello/full HTTP/1.1\r\nHost: a\r\n"));
     client_send(fd, full_head("POST /echo HTTP/1.1\r\nHost: a\r\n"
                               "Content-Length: 5\r\n"));
     client_send(fd, "hello");
-    program_signal(server.program, SIGCONT);
+    process_continue(server.pid);
     assert_body(http_read(fd), "Hello, full!");
     assert_body(http_read(fd), "hello");
 }
@@ -756,7 +669,7 @@ TEST(test_27_a_request_has_to_come_in_its_time)
 TEST(test_28_whoever_does_nothing_is_closed)
 {
     struct server server = server_start_hasty();
-    int open = descriptors(server, NULL);
+    int open = process_descriptors(server.pid);
     /* Never said a word. */
     int silent = client_connect(server.port);
     client_expect_end(silent);
@@ -771,7 +684,7 @@ TEST(test_28_whoever_does_nothing_is_closed)
     /* Takes nothing. */
     int slow = client_connect_narrow(server.port);
     flood(server, slow);
-    wait_until(descriptors(server, NULL) == open);
+    wait_until(process_descriptors(server.pid) == open);
     close(slow);
     close(last);
     close(idle);
@@ -803,11 +716,11 @@ TEST(test_29_a_slow_reader_costs_little_and_stops_nobody)
     int other = client_connect(server.port);
     static char bytes[MOST_BODY];
     expect_echo(other, bytes, sizeof(bytes));
-    long before_kb = memory_kb(server);
+    long before_kb = process_resident_kb(server.pid);
     int slow = client_connect_narrow(server.port);
     size_t sent = flood(server, slow);
     assert_at_most(sent, MOST_FLOOD);
-    long more_kb = memory_kb(server) - before_kb;
+    long more_kb = process_resident_kb(server.pid) - before_kb;
     assert_at_most(more_kb, MOST_MEMORY_KB);
     expect_hello(other);
     int late = client_connect(server.port);
@@ -827,7 +740,7 @@ TEST(test_30_clients_may_go_at_any_time)
     struct server server = server_start();
     int other = client_connect(server.port);
     expect_hello(other);
-    int open = descriptors(server, NULL);
+    int open = process_descriptors(server.pid);
     static const char post[] = "POST /echo HTTP/1.1\r\nHost: a\r\n"
                                "Content-Length: 5\r\n\r\nhel";
     static const char *const begins[] = {"", "GET /", GET("/"), post};
@@ -839,7 +752,7 @@ TEST(test_30_clients_may_go_at_any_time)
         else
             close(fd);
     }
-    wait_until(descriptors(server, NULL) == open);
+    wait_until(process_descriptors(server.pid) == open);
 
     /* Half-closed: what is complete is answered, then comes the end. */
     int fd = client_connect(server.port);
@@ -861,14 +774,13 @@ TEST(test_30_clients_may_go_at_any_time)
     flood(server, slow);
     close(slow);
     fd = client_connect(server.port);
-    wait_until(descriptors(server, NULL) == open + 1);
-    program_signal(server.program, SIGSTOP);
-    wait_until(is_in_state(server, 'T'));
+    wait_until(process_descriptors(server.pid) == open + 1);
+    process_stop(server.pid);
     client_send(fd, GET("/") GET("/"));
     shutdown(fd, SHUT_WR);
     client_reset(fd);
-    program_signal(server.program, SIGCONT);
-    wait_until(descriptors(server, NULL) == open);
+    process_continue(server.pid);
+    wait_until(process_descriptors(server.pid) == open);
     expect_hello(other);
     close(other);
     server_end(server);
@@ -879,14 +791,14 @@ TEST(test_30_clients_may_go_at_any_time)
 TEST(test_31_running_out_of_descriptors_is_survived)
 {
     struct server server = server_start();
-    limit_descriptors(server, 1);
+    process_limit_descriptors(server.pid, 1);
     int talking = client_connect(server.port);
     expect_hello(talking);
     int late = client_connect(server.port); /* in the queue of the listener */
     client_send(late, GET("/"));
-    expect_asleep(server);
+    process_expect_asleep(server.pid);
     expect_hello(talking);
-    limit_descriptors(server, 20);
+    process_limit_descriptors(server.pid, 20);
     struct pollfd answer = {.fd = late, .events = POLLIN};
     while (poll(&answer, 1, 0) == 0)
         expect_hello(talking);
@@ -940,10 +852,9 @@ static void expect_all_answered(void)
     char *end = requests;
     for (int i = 0; i < REQUESTS; i++)
         end = stpcpy(end, request);
-    program_signal(server.program, SIGSTOP);
-    wait_until(is_in_state(server, 'T'));
+    process_stop(server.pid);
     client_send_bytes(fd, requests, (size_t)(end - requests));
-    program_signal(server.program, SIGCONT);
+    process_continue(server.pid);
     for (int i = 0; i < REQUESTS; i++)
         assert_status(http_read(fd), 404);
     close(fd);
@@ -985,7 +896,7 @@ TEST(test_32_what_fails_costs_one_connection_at_most)
 
 TEST(test_33_it_sleeps_while_there_is_nothing_to_do)
 {
-    enum { ENOUGH = 20, CLIENTS = 10 };
+    enum { CLIENTS = 10 };
     struct server server = server_start();
     int fds[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
@@ -993,16 +904,7 @@ TEST(test_33_it_sleeps_while_there_is_nothing_to_do)
         expect_hello(fds[i]);
     }
     client_send(fds[0], "GET /hello"); /* it waits for the rest */
-    int looks = 0;
-    long before = -1;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < ENOUGH) {
-        long now = switches(server);
-        looks = now == before && is_in_state(server, 'S') ? looks + 1 : 0;
-        before = now;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
+    process_expect_idle(server.pid);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
     server_end(server);
@@ -1054,7 +956,7 @@ TEST(test_35_one_thread_serves_a_thousand, .limit_ms = 2000)
                     text("GET /hello/%d HTTP/1.1\r\nHost: a\r\n\r\n", i));
     for (int i = count - 1; i >= 0; i -= 7)
         assert_body(http_read(fds[i]), text("Hello, %d!", i));
-    assert_int_equal(number_in_status(server, "Threads:"), 1);
+    assert_int_equal(process_threads(server.pid), 1);
     for (int i = 0; i < count; i++)
         client_reset(fds[i]);
     free(fds);

@@ -1,12 +1,10 @@
 /* The program, from outside. The store's tests are in test_items.c. */
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 
-#include <fcntl.h>
 #include <jansson.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -107,18 +105,6 @@ static void add_pen(int fd)
 static char *body_of(size_t len)
 {
     return text("%*s", (int)len, PEN);
-}
-
-static char *slurp(struct server server, const char *file)
-{
-    static char bytes[8192];
-    int fd = open(text("/proc/%d/%s", (int)program_pid(server.program), file),
-                  O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, bytes, sizeof(bytes) - 1);
-    bytes[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
-    return bytes;
 }
 
 TEST(test_20_it_says_where_it_listens, .limit_ms = 2000)
@@ -544,8 +530,7 @@ TEST(test_33_a_full_store_says_so)
 TEST(test_34_threads_serve_many_clients, .limit_ms = 3000)
 {
     struct server server = server_start_with("--threads", "3");
-    const char *status = strstr(slurp(server, "status"), "Threads:");
-    assert_at_least(status ? atoi(status + 8) : 0, 3 + 1);
+    assert_at_least(process_threads(program_pid(server.program)), 3 + 1);
     int fds[CLIENTS];
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = client_connect(server.port);

@@ -18,6 +18,7 @@
 
 #include "test/client.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 #include <sys/types.h>
 
@@ -77,20 +78,5 @@ size_t flood(struct proxy *proxy, int fd, size_t sent, size_t most);
 /* Sends the pattern from `sent` to len, and at the same time reads it, from its
  * start, at the other end. */
 void transfer(int from, int to, size_t sent, size_t len);
-
-/* /proc. */
-int proxy_descriptors(struct proxy *proxy);
-int proxy_threads(struct proxy *proxy);
-long proxy_memory_kb(struct proxy *proxy);
-bool proxy_is_asleep(struct proxy *proxy);
-/* It is asleep whenever one looks: it may wake up, but it does not spin. */
-void proxy_expect_asleep(struct proxy *proxy);
-/* It sleeps, and goes on sleeping. */
-void proxy_expect_idle(struct proxy *proxy);
-/* It sees nothing until it goes on, and then all at once. */
-void proxy_stop(struct proxy *proxy);
-void proxy_continue(struct proxy *proxy);
-/* Lets it have only this many more descriptors than now. */
-void proxy_limit_descriptors(struct proxy *proxy, int more);
 
 #endif

@@ -667,7 +667,7 @@ TEST(test_17_a_body_may_be_larger_than_memory, .limit_ms = 4000)
     struct proxy *proxy = proxy_start(NULL, b.port);
     int client = client_connect(proxy->port);
     int fd = round_trip(client, b);
-    long before_kb = proxy_memory_kb(proxy);
+    long before_kb = process_resident_kb(proxy->pid);
 
     /* The backend takes nothing, until the client can send no more. */
     narrow(client);
@@ -677,8 +677,8 @@ TEST(test_17_a_body_may_be_larger_than_memory, .limit_ms = 4000)
     narrow(slow);
     size_t sent = flood(proxy, client, 0, len);
     assert_at_most(sent, len - 1);
-    assert_at_most(proxy_memory_kb(proxy) - before_kb, MOST_MORE_KB);
-    proxy_expect_idle(proxy);
+    assert_at_most(process_resident_kb(proxy->pid) - before_kb, MOST_MORE_KB);
+    process_expect_idle(proxy->pid);
     client_expect(slow, text(FORWARDED("POST /", "") "Content-Length: %zu\r\n"
                                                      "\r\n",
                              len));
@@ -689,8 +689,8 @@ TEST(test_17_a_body_may_be_larger_than_memory, .limit_ms = 4000)
                 text("HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len));
     sent = flood(proxy, slow, 0, len);
     assert_at_most(sent, len - 1);
-    assert_at_most(proxy_memory_kb(proxy) - before_kb, MOST_MORE_KB);
-    proxy_expect_idle(proxy);
+    assert_at_most(process_resident_kb(proxy->pid) - before_kb, MOST_MORE_KB);
+    process_expect_idle(proxy->pid);
 
     /* Nobody else has to wait for them. */
     int other = client_connect(proxy->port);
@@ -972,11 +972,11 @@ TEST(test_24_a_client_can_see_that_a_response_was_cut)
     client_send(client, REQUEST("POST /") "Content-Length: 9\r\n\r\nhalf");
     int fd = client_accept(b.listener);
     client_expect(fd, FORWARDED("POST /", "") "Content-Length: 9\r\n\r\nhalf");
-    proxy_stop(proxy);
+    process_stop(proxy->pid);
     client_send(client, " and ");
     client_send(fd, "HTTP/1.1 200 OK\r\n\r\nhello");
     client_reset(fd);
-    proxy_continue(proxy);
+    process_continue(proxy->pid);
     rest = read_to_end(client, &len, NULL);
     assert_contains(rest, "Transfer-Encoding: chunked\r\n");
     assert_not_contains(rest, "0\r\n\r\n");
@@ -1220,13 +1220,13 @@ TEST(test_32_running_out_of_descriptors_is_survived)
     int first = client_connect(proxy->port);
     int kept = round_trip(first, b);
     /* One more: for a client, and then there is none for its backend. */
-    proxy_limit_descriptors(proxy, 1);
+    process_limit_descriptors(proxy->pid, 1);
     int second = client_connect(proxy->port);
     client_send(second, REQUEST("POST /") "Content-Length: 0\r\n\r\n");
     client_expect(second, "HTTP/1.1 503 Service Unavailable\r\n");
     int late = client_connect(proxy->port); /* in the listener's queue */
     client_send(late, REQUEST("GET /late") "\r\n");
-    proxy_expect_asleep(proxy);
+    process_expect_asleep(proxy->pid);
     client_send(first, REQUEST("GET /first") "\r\n");
     client_expect(kept, FORWARDED("GET /first", "") "\r\n");
     client_send(kept, "HTTP/1.1 204 No Content\r\n\r\n");
@@ -1279,7 +1279,7 @@ TEST(test_34_what_has_ended_leaves_nothing)
 {
     struct backend b = backend_open();
     struct proxy *proxy = proxy_start(NULL, b.port);
-    int before = proxy_descriptors(proxy);
+    int before = process_descriptors(proxy->pid);
     for (int i = 0; i < 20; i++) {
         int client = client_connect(proxy->port);
         if (i % 4 == 0) {
@@ -1300,17 +1300,17 @@ TEST(test_34_what_has_ended_leaves_nothing)
             close(client);
         close(fd);
     }
-    wait_until(proxy_descriptors(proxy) == before);
+    wait_until(process_descriptors(proxy->pid) == before);
 
     /* A connection that is kept, and then closed by the backend. */
     int client = client_connect(proxy->port);
     int fd = round_trip(client, b);
-    int both = proxy_descriptors(proxy);
+    int both = process_descriptors(proxy->pid);
     close(fd);
-    wait_until(proxy_descriptors(proxy) < both);
-    proxy_expect_idle(proxy);
+    wait_until(process_descriptors(proxy->pid) < both);
+    process_expect_idle(proxy->pid);
     close(client);
-    wait_until(proxy_descriptors(proxy) == before);
+    wait_until(process_descriptors(proxy->pid) == before);
     proxy_end(proxy);
     backend_close(b);
 }
@@ -1368,7 +1368,7 @@ TEST(test_36_threads_share_the_work)
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = client_accept(i % 2 ? two.listener : one.listener);
     /* Sanitizers have threads of their own. */
-    assert_at_least(proxy_threads(proxy), 3);
+    assert_at_least(process_threads(proxy->pid), 3);
     for (int i = 0; i < CLIENTS; i++)
         client_send(fds[i], "HTTP/1.1 204 No Content\r\n\r\n");
     for (int i = 0; i < CLIENTS; i++) {

@@ -1115,17 +1115,6 @@ TEST(test_29_sigterm_drains)
     backend_close(b);
 }
 
-static bool is_stopped(struct proxy *proxy)
-{
-    char line[128] = "";
-    FILE *file = fopen(text("/proc/%d/stat", (int)proxy->pid), "r");
-    if (file && !fgets(line, sizeof(line), file))
-        line[0] = '\0';
-    if (file)
-        fclose(file);
-    return strstr(line, ") T ") != NULL;
-}
-
 /* The kernel has bytes of this client, which the proxy has not read. */
 static bool has_arrived(struct proxy *proxy, int client)
 {
@@ -1151,18 +1140,17 @@ TEST(test_30_a_request_that_has_arrived_is_answered)
     struct proxy proxy = start_balancer("--backend", at(b));
     int clients[2] = {client_connect(proxy.port)};
     int kept = round_trip(clients[0], b);
-    int before = proxy_descriptors(&proxy);
+    int before = process_descriptors(proxy.pid);
     clients[1] = client_connect(proxy.port);
-    wait_until(proxy_descriptors(&proxy) > before);
+    wait_until(process_descriptors(proxy.pid) > before);
     /* Behind the signal, before the balancer looks. */
-    program_signal(proxy.program, SIGSTOP);
-    wait_until(is_stopped(&proxy));
+    process_stop(proxy.pid);
     program_signal(proxy.program, SIGTERM);
     for (int i = 0; i < 2; i++) {
         client_send(clients[i], REQUEST("POST /") "\r\n");
         wait_until(has_arrived(&proxy, clients[i]));
     }
-    program_signal(proxy.program, SIGCONT);
+    process_continue(proxy.pid);
     assert_string_equal(program_line(proxy.program), "Draining");
     for (int i = 0; i < 2; i++) {
         char byte;
@@ -1244,7 +1232,7 @@ TEST(test_33_calls_that_fail_end_nothing)
         expect_status(client, 200);
     }
     /* With nothing to do it sleeps. */
-    proxy_expect_idle(&proxy);
+    process_expect_idle(proxy.pid);
     proxy_end(&proxy);
     backend_close(b);
 }

@@ -2,11 +2,13 @@
 #include "test/client.h"
 #include "test/fault.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -321,4 +323,40 @@ TEST(test_25_a_narrow_client_has_small_buffers)
     close(fd);
     close(back);
     close(server);
+}
+
+TEST(test_26_what_the_kernel_says_of_a_process)
+{
+    struct program *p = start("serve");
+    pid_t pid = program_pid(p);
+    int port = program_port(p);
+    int descriptors = process_descriptors(pid), threads = process_threads(pid);
+    assert_at_least(descriptors, 4);
+    assert_at_least(threads, 1);
+    assert_at_least(process_resident_kb(pid), 100);
+    int fd = client_connect(port);
+    process_expect_idle(pid);
+    process_expect_asleep(pid);
+    assert_true(process_is_asleep(pid));
+    assert_int_equal(process_descriptors(pid), descriptors + 1);
+
+    char byte;
+    process_stop(pid);
+    assert_false(process_is_asleep(pid));
+    client_send(fd, "ping");
+    assert_fails(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
+    process_continue(pid);
+    client_expect(fd, "ping");
+    client_reset(fd);
+    wait_until(process_descriptors(pid) == descriptors);
+    assert_int_equal(process_threads(pid), threads);
+
+    struct rlimit limit;
+    process_limit_descriptors(pid, 2);
+    assert_success(prlimit(pid, RLIMIT_NOFILE, NULL, &limit));
+    assert_int_equal(limit.rlim_cur, descriptors + 2);
+    program_signal(p, SIGKILL);
+    program_wait(p);
+    assert_int_equal(process_threads(pid), 0);
+    assert_false(process_is_asleep(pid));
 }
