@@ -1,10 +1,12 @@
 #include "test/process.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LOOKS_ASLEEP = 10, LOOKS_IDLE = 20, MOST_DESCRIPTORS = 1024 };
@@ -162,4 +164,29 @@ void process_limit_descriptors_at(struct test_place place, pid_t pid, int more)
         more -= !used[limit.rlim_cur++];
     if (prlimit(pid, RLIMIT_NOFILE, &limit, NULL) == -1)
         test_fail(place, "prlimit: %s", strerror(errno));
+}
+
+char thread_state(pid_t tid)
+{
+    return status_of(getpid(), tid).state;
+}
+
+/* By the clock that pthread_getcpuclockid(3) makes for a pthread_t. */
+long long thread_cpu_ns(pid_t tid)
+{
+    enum { CPU_CLOCK_OF_THREAD = 6 };
+    struct timespec t;
+    clockid_t clock = (clockid_t)(~(unsigned)tid << 3 | CPU_CLOCK_OF_THREAD);
+    if (clock_gettime(clock, &t) == -1)
+        return 0;
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+void take_turns(void)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    (void)sched_setaffinity(0, sizeof(one), &one);
+    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 }

@@ -1,5 +1,5 @@
 /*
- * process.h - what the kernel says of a process (proc(5)).
+ * process.h - what the kernel says of a process and its threads (proc(5)).
  *
  *     struct program *p = start("--port", "0");
  *     pid_t pid = program_pid(p);
@@ -46,5 +46,17 @@ void process_continue(pid_t pid);
 #define process_limit_descriptors(pid, more) \
     process_limit_descriptors_at(TEST_PLACE("limiting descriptors"), pid, more)
 void process_limit_descriptors_at(struct test_place place, pid_t pid, int more);
+
+/* A thread of the test's own process: the letter that ps shows, 'R' runs or
+ * could, 'S' sleeps; '?' is gone. */
+char thread_state(pid_t tid);
+/* Its CPU time; 0 if it is gone. A thread that sleeps uses none at all. */
+long long thread_cpu_ns(pid_t tid);
+
+/* From now on the threads of the test's own process share one CPU, and
+ * SCHED_BATCH lets nobody jump the queue: who is started or woken waits until
+ * the others sleep. Where the kernel refuses, mistakes show less often, and
+ * that is all. */
+void take_turns(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include "test/program.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -359,4 +360,42 @@ TEST(test_26_what_the_kernel_says_of_a_process)
     program_wait(p);
     assert_int_equal(process_threads(pid), 0);
     assert_false(process_is_asleep(pid));
+}
+
+static void *note_tid(void *argument)
+{
+    pid_t *tid = argument;
+    __atomic_store_n(tid, gettid(), __ATOMIC_RELEASE);
+    while (thread_cpu_ns(gettid()) < 1000000)
+        continue;
+    return wait_for_byte(&tid[1]);
+}
+
+TEST(test_27_what_the_kernel_says_of_a_thread)
+{
+    int ends[2];
+    pid_t note[2] = {0};
+    pthread_t thread;
+    assert_success(pipe(ends));
+    note[1] = ends[0];
+    assert_int_equal(thread_state(gettid()), 'R');
+    assert_success(pthread_create(&thread, NULL, note_tid, note));
+    wait_until(__atomic_load_n(&note[0], __ATOMIC_ACQUIRE) != 0);
+    pid_t tid = note[0];
+    wait_until(thread_state(tid) == 'S');
+    assert_at_least(thread_cpu_ns(tid), 1000000);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    pthread_join(thread, NULL);
+    wait_until(thread_state(tid) == '?');
+    assert_int_equal(thread_cpu_ns(tid), 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST(test_28_threads_that_take_turns_share_a_cpu)
+{
+    cpu_set_t cpus;
+    take_turns();
+    assert_success(sched_getaffinity(0, sizeof(cpus), &cpus));
+    assert_int_equal(CPU_COUNT(&cpus), 1);
 }
