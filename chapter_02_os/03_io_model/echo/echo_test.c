@@ -2,9 +2,12 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     MOST_SERVERS = 4,   /* in one test */
@@ -241,4 +244,93 @@ void echo_expect_pattern(int fd, size_t len)
         done += (size_t)n;
     }
     test_waiting((struct test_place){0});
+}
+
+/* What some of the labs test alike. */
+
+void echo_expect_one_thread(void)
+{
+    enum { CLIENTS = 50 };
+    int fds[CLIENTS];
+    struct echo *server = echo_start();
+    echo_connect_many(server, fds, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        echo_round_trip(fds[i], "hello");
+    assert_int_equal(process_threads(server->pid), 1);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    echo_end(server);
+}
+
+/* From the 41st on a write takes what was read, so that one which is
+ * interrupted comes right behind its read, also where the first of them meet
+ * the log. Then the faults stop: what a server writes to itself is not meant.
+ */
+void echo_expect_nothing_lost(const char *more)
+{
+    struct echo *server = echo_start_with_faults(
+        text("read:short=3:when=1..45,recv:short=3:when=1..45,"
+             "read:error=EINTR:when=2..3,recv:error=EINTR:when=2..3,"
+             "write:short=1:when=1..40,send:short=1:when=1..40,"
+             "write:error=EINTR:when=1..2,send:error=EINTR:when=1..2,"
+             "write:error=EINTR:when=50..51,send:error=EINTR:when=50..51,"
+             "write:error=EINTR:when=60..62,send:error=EINTR:when=60..62%s",
+             more));
+    int fd = echo_connect(server);
+    echo_round_trip(fd, "Nothing of this sentence is lost, and nothing of it "
+                        "comes twice. It is long enough for all the faults, "
+                        "also where the first of them meet the log.");
+    shutdown(fd, SHUT_WR);
+    client_expect_end(fd);
+    close(fd);
+    echo_end(server);
+}
+
+void echo_expect_served_but_one(struct echo *server)
+{
+    enum { CLIENTS = 8 };
+    int fds[CLIENTS], refused = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = echo_connect(server);
+        refused += !echo_is_served(fds[i]);
+    }
+    assert_at_most(refused, 1);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+}
+
+/* Meanwhile a client talks, so that the server is never long without an
+ * event. */
+void echo_expect_shortage_to_end(void)
+{
+    struct echo *server = echo_start();
+    process_limit_descriptors(server->pid, 1);
+    int talking = echo_connect(server);
+    echo_round_trip(talking, "hello");
+    int late = echo_connect(server); /* in the queue of the listener */
+    client_send(late, "and I?");
+    process_expect_asleep(server->pid);
+    echo_round_trip(talking, "those that are open go on");
+    process_limit_descriptors(server->pid, 20);
+    struct pollfd answer = {.fd = late, .events = POLLIN};
+    while (poll(&answer, 1, 0) == 0)
+        echo_round_trip(talking, "still talking");
+    int new = echo_connect(server);
+    echo_round_trip(new, "and I, too?");
+    close(new);
+    close(late);
+    close(talking);
+    echo_end(server);
+}
+
+pid_t echo_traced(struct program *strace)
+{
+    int pid = (int)program_pid(strace);
+    const char *path = text("/proc/%d/task/%d/children", pid, pid);
+    FILE *file = fopen(path, "r");
+    int child = 0;
+    if (!file || fscanf(file, "%d", &child) != 1)
+        fail_msg("%s has no child", path);
+    fclose(file);
+    return child;
 }

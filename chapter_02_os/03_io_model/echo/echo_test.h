@@ -80,4 +80,19 @@ size_t echo_flood(struct echo *server, int fd);
 /* Reads this much of the pattern, from its start, and compares. */
 void echo_expect_pattern(int fd, size_t len);
 
+/* What some of the labs test alike. */
+
+void echo_expect_one_thread(void);
+/* Calls that are short or interrupted lose nothing; `more` are faults besides,
+ * ",call:error=…", or "". */
+void echo_expect_nothing_lost(const char *more);
+/* Connects clients one by one; at most one of them may find its connection
+ * closed. */
+void echo_expect_served_but_one(struct echo *server);
+/* A server that ran out of descriptors serves who waits when there are more,
+ * although no connection ends: they become free elsewhere. */
+void echo_expect_shortage_to_end(void);
+/* The server, where `strace` is what was started. */
+pid_t echo_traced(struct program *strace);
+
 #endif
