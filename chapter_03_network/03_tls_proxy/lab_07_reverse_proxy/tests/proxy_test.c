@@ -121,6 +121,32 @@ int round_trip(int client, struct backend backend)
     return fd;
 }
 
+bool can_connect(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int result = connect(fd, (struct sockaddr *)&address, sizeof(address));
+    close(fd);
+    return result == 0;
+}
+
+struct program *nginx_start(int port, const char *locations)
+{
+    write_text("nginx.conf",
+               "daemon off; master_process off; pid nginx.pid;\n"
+               "error_log stderr crit; events { }\n"
+               "http { access_log off; client_body_temp_path body;\n"
+               "proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
+               "uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
+               "server { listen 127.0.0.1:%d reuseport;\n"
+               "%s } }\n",
+               port, locations);
+    return start_with((struct run_options){.program = "nginx"}, "-p", ".", "-c",
+                      "nginx.conf", "-e", "stderr");
+}
+
 /* Much at once. */
 
 static const unsigned char *pattern(size_t from)

@@ -70,6 +70,11 @@ char *read_to_end(int fd, size_t *len, bool *was_reset);
 /* Has the client's request go to the backend, and its answer come back. */
 int round_trip(int client, struct backend backend);
 
+/* Somebody listens there. */
+bool can_connect(int port);
+/* nginx as a backend, at the port of a dead one, in the working directory. */
+struct program *nginx_start(int port, const char *locations);
+
 /* Much at once. Socket buffers are made small, so that little is on its way. */
 void narrow(int fd);
 /* Sends an endless pattern, from its byte number `sent` on, until nothing more

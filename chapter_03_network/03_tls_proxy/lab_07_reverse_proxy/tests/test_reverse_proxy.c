@@ -1449,43 +1449,21 @@ TEST(test_38_curl_is_content)
     backend_close(b);
 }
 
-static bool can_connect(int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int result = connect(fd, (struct sockaddr *)&address, sizeof(address));
-    close(fd);
-    return result == 0;
-}
-
 TEST(test_39_nginx_is_a_backend, .limit_ms = 3000)
 {
     test_need("nginx");
     test_need("curl");
     /* The port is ours until nginx has it. */
     struct backend b = backend_dead();
-    write_text("nginx.conf",
-               "daemon off; master_process off; pid nginx.pid;\n"
-               "error_log stderr crit; events { }\n"
-               "http { access_log off; client_body_temp_path body;\n"
-               "proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
-               "uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
-               "server { listen 127.0.0.1:%d reuseport;\n"
-               "location / { root .; }\n"
-               "location /who { return 200 \"$http_host $remote_port "
-               "$http_x_forwarded_for $http_via\"; }\n"
-               "} }\n",
-               b.port);
     char *big = text("%0300000d", 7);
     write_text("big.txt", "%s", big);
-    struct run_options options = {.program = "nginx"};
-    struct program *nginx =
-        start_with(options, "-p", ".", "-c", "nginx.conf", "-e", "stderr");
+    struct program *nginx = nginx_start(
+        b.port, "location / { root .; }\n"
+                "location /who { return 200 \"$http_host "
+                "$remote_port $http_x_forwarded_for $http_via\"; }");
     wait_until(can_connect(b.port));
     struct proxy *proxy = proxy_start(NULL, b.port);
-    options.program = "curl";
+    struct run_options options = {.program = "curl"};
     struct run r = run_with(options, "-sS", "-H", "Host: example.org",
                             text("http://127.0.0.1:%d/who", proxy->port));
     assert_exit(r, 0);

@@ -1064,15 +1064,6 @@ TEST(test_28_statistics_are_served)
     backend_close(b);
 }
 
-static bool can_connect(int port)
-{
-    struct sockaddr_in to = address("127.0.0.1", port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int result = connect(fd, (struct sockaddr *)&to, sizeof(to));
-    close(fd);
-    return result == 0;
-}
-
 TEST(test_29_sigterm_drains)
 {
     struct backend b = backend_open();
@@ -1260,25 +1251,14 @@ TEST(test_35_nginx_is_checked_and_asked, .limit_ms = 3000)
     test_need("curl");
     /* The port is ours until nginx has it. */
     struct backend b = backend_dead();
-    write_text("nginx.conf",
-               "daemon off; master_process off; pid nginx.pid;\n"
-               "error_log stderr crit; events { }\n"
-               "http { access_log off; client_body_temp_path body;\n"
-               "proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
-               "uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
-               "server { listen 127.0.0.1:%d reuseport;\n"
-               "location / { return 200 hello; }\n"
-               "} }\n",
-               b.port);
     /* Nobody listens yet: it is down. */
     struct proxy proxy = start_balancer("--check-path", "/health", "--check-ms",
                                         "5", "--backend", at(b));
     wait_until(backend_is(&proxy, b, "down"));
-    struct run_options options = {.program = "nginx"};
     struct program *nginx =
-        start_with(options, "-p", ".", "-c", "nginx.conf", "-e", "stderr");
+        nginx_start(b.port, "location / { return 200 hello; }");
     wait_until(backend_is(&proxy, b, "returning"));
-    options.program = "curl";
+    struct run_options options = {.program = "curl"};
     const char *url = text("http://127.0.0.1:%d/", proxy.port);
     struct run r = run_with(options, "-sS", url, url, text("%sstats", url));
     assert_exit(r, 0);
