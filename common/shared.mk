@@ -33,7 +33,7 @@ MODE_fast := -O2
 
 # The test library, one object per mode. It is linked as an object: from an
 # archive a learner's function of the same name would silently win.
-HARNESS := main assert files program client http fault page
+HARNESS := main assert files program process client http fault page
 INSIDE := inside fault page
 define library
 $(BUILD)/lib/$1/%.o: $(ROOT)/common/test/%.c $(CONFIG)

@@ -5,7 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int client_connect_at(struct test_place place, int port)
+/* A size of 0 is the kernel's choice. */
+static int connect_with_buffers(struct test_place place, int port, int size)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port)};
@@ -13,9 +14,23 @@ int client_connect_at(struct test_place place, int port)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd == -1)
         test_fail(place, "socket: %s", strerror(errno));
+    if (size > 0) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    }
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
         test_fail(place, "127.0.0.1:%d: %s", port, strerror(errno));
     return fd;
+}
+
+int client_connect_at(struct test_place place, int port)
+{
+    return connect_with_buffers(place, port, 0);
+}
+
+int client_connect_narrow_at(struct test_place place, int port)
+{
+    return connect_with_buffers(place, port, 64 * 1024);
 }
 
 void client_send_at(struct test_place place, int fd, const void *bytes,
@@ -69,6 +84,13 @@ void client_expect_end_at(struct test_place place, int fd)
     if (n == -1)
         test_fail(place, "expected: the end\nactual:   %s", strerror(errno));
     test_bytes(place, bytes, (size_t)n, "", 0);
+}
+
+void client_reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    close(fd);
 }
 
 int client_listen_at(struct test_place place, int *port)

@@ -19,6 +19,12 @@
     client_connect_at(TEST_PLACE("connecting to the server"), port)
 int client_connect_at(struct test_place place, int port);
 
+/* The same with socket buffers of 64 KiB on our side, so that a server soon
+ * sees that this client does not read. */
+#define client_connect_narrow(port) \
+    client_connect_narrow_at(TEST_PLACE("connecting to the server"), port)
+int client_connect_narrow_at(struct test_place place, int port);
+
 /* Sends all of it, however often that takes. */
 #define client_send(fd, text) client_send_bytes(fd, text, strlen(text))
 #define client_send_bytes(fd, bytes, len) \
@@ -44,6 +50,10 @@ size_t client_receive_at(struct test_place place, int fd, void *bytes,
 #define client_expect_end(fd) \
     client_expect_end_at(TEST_PLACE("the end of the connection"), fd)
 void client_expect_end_at(struct test_place place, int fd);
+
+/* Closes our side with a reset. No TIME_WAIT is left either: for clients that
+ * vanish, and for what opens connections by the hundred. */
+void client_reset(int fd);
 
 /* For tests that play the server behind the learner's program: a socket that
  * listens on 127.0.0.1, at a port that was free. The caller closes it. */

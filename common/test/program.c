@@ -239,7 +239,7 @@ static void drain(struct program *p, struct stream *stream)
     size_t limit = p->options.output_limit;
     if (limit == 0)
         limit = DEFAULT_OUTPUT_LIMIT;
-    if (stream->size - stream->len < 65536) {
+    if (!stream->bytes || stream->size - stream->len < 65536) {
         size_t size = stream->size ? 2 * stream->size : 131072;
         char *bytes = realloc(stream->bytes, size);
         if (!bytes)
@@ -528,4 +528,23 @@ void test_run_contains(struct test_place place, struct run r, bool in_error,
         text("%s of %s", in_error ? "stderr" : "the output", r.command);
     test_contains(place, in_error ? r.err : r.out,
                   in_error ? r.err_len : r.out_len, needle, true);
+}
+
+void test_refusal(struct test_place place, int status, const char *message,
+                  const char *const args[])
+{
+    struct program *p = program_start(place, (struct run_options){0}, args);
+    const char *name = strrchr(harness.program, '/') + 1;
+    const char *words =
+        text(status == 2 ? "usage: %s %s" : "%s: %s", name, message);
+    const char *line = program_line(p);
+    if (line)
+        test_fail(p->place,
+                  "expected: exit status %d, on stderr \"%s\"\n"
+                  "actual:   on stdout \"%s\"",
+                  status, words, line);
+    struct run r = program_wait(p);
+    test_exit(place, r, status);
+    test_run_contains(place, r, true, words);
+    test_output(place, r, "", 0);
 }

@@ -96,11 +96,24 @@ struct run program_wait(struct program *program);
 #define assert_error_contains(r, needle) \
     test_run_contains(TEST_PLACE(""), r, true, needle)
 
+/* Arguments (NULL: none) with which the program must not begin: it ends with
+ * status 2, "usage: NAME " and this text on stderr, nothing on stdout. One that
+ * begins in spite of them, as a server may, is not waited for. */
+#define assert_usage(synopsis, ...)           \
+    test_refusal(TEST_PLACE(""), 2, synopsis, \
+                 (const char *const[]){__VA_ARGS__, NULL})
+/* What it is asked for cannot be had: status 1, "NAME: " and this text. */
+#define assert_no_start(message, ...)        \
+    test_refusal(TEST_PLACE(""), 1, message, \
+                 (const char *const[]){__VA_ARGS__, NULL})
+
 void test_exit(struct test_place place, struct run r, int expected);
 void test_output(struct test_place place, struct run r, const void *expected,
                  size_t len);
 void test_error(struct test_place place, struct run r, const char *expected);
 void test_run_contains(struct test_place place, struct run r, bool in_error,
                        const char *needle);
+void test_refusal(struct test_place place, int status, const char *message,
+                  const char *const args[]);
 
 #endif

@@ -1,13 +1,10 @@
 #include "echo_test.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,7 +13,6 @@ enum {
     MOST_SERVERS = 4,   /* in one test */
     MOST_LINES = 20000, /* of one server's log */
     BATCH = 100,        /* connections opened at once */
-    NARROW = 64 * 1024, /* socket buffers of a client that does not read */
     PERIOD = 1000003,   /* of the pattern */
     FLOOD = 64 << 20,   /* most that echo_flood() sends */
     HOARD_KB = 8192,    /* a server that has taken this much is wrong */
@@ -78,7 +74,7 @@ void echo_end_cleanly(struct echo *server, int signal)
     assert_exit(program_wait(server->program), 0);
 }
 
-static int connect_with_buffers(struct echo *server, int size)
+int echo_connect(struct echo *server)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)server->port)};
@@ -86,31 +82,10 @@ static int connect_with_buffers(struct echo *server, int size)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd == -1)
         fail_msg("socket: %s", strerror(errno));
-    if (size > 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    }
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
         fail_msg("connecting to %s:%d: %s", server->host, server->port,
                  strerror(errno));
     return fd;
-}
-
-int echo_connect(struct echo *server)
-{
-    return connect_with_buffers(server, 0);
-}
-
-int echo_connect_narrow(struct echo *server)
-{
-    return connect_with_buffers(server, NARROW);
-}
-
-void echo_reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
 }
 
 void echo_round_trip(int fd, const char *message)
@@ -240,12 +215,12 @@ size_t echo_flood(struct echo *server, int fd)
 {
     size_t sent = 0;
     int looks = 0;
-    long before_kb = echo_memory_kb(server);
+    long before_kb = process_resident_kb(server->pid);
     test_waiting(TEST_PLACE("waited until the server stops reading"));
     while (looks < LOOKS && sent < FLOOD &&
-           echo_memory_kb(server) - before_kb < HOARD_KB) {
+           process_resident_kb(server->pid) - before_kb < HOARD_KB) {
         size_t now = send_pattern(fd, sent);
-        looks = now == sent && echo_is_asleep(server) ? looks + 1 : 0;
+        looks = now == sent && process_is_asleep(server->pid) ? looks + 1 : 0;
         if (now == sent)
             test_pause();
         sent = now;
@@ -271,146 +246,91 @@ void echo_expect_pattern(int fd, size_t len)
     test_waiting((struct test_place){0});
 }
 
-/* What the kernel says. */
+/* What some of the labs test alike. */
 
-/* Calls visit with the path of each entry; returns how many there are. */
-static int for_entries(const char *folder, void (*visit)(const char *, void *),
-                       void *argument)
+void echo_expect_one_thread(void)
 {
-    int count = 0;
-    DIR *directory = opendir(folder);
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        if (visit) {
-            char path[512];
-            snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-            visit(path, argument);
-        }
+    enum { CLIENTS = 50 };
+    int fds[CLIENTS];
+    struct echo *server = echo_start();
+    echo_connect_many(server, fds, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        echo_round_trip(fds[i], "hello");
+    assert_int_equal(process_threads(server->pid), 1);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    echo_end(server);
+}
+
+/* From the 41st on a write takes what was read, so that one which is
+ * interrupted comes right behind its read, also where the first of them meet
+ * the log. Then the faults stop: what a server writes to itself is not meant.
+ */
+void echo_expect_nothing_lost(const char *more)
+{
+    struct echo *server = echo_start_with_faults(
+        text("read:short=3:when=1..45,recv:short=3:when=1..45,"
+             "read:error=EINTR:when=2..3,recv:error=EINTR:when=2..3,"
+             "write:short=1:when=1..40,send:short=1:when=1..40,"
+             "write:error=EINTR:when=1..2,send:error=EINTR:when=1..2,"
+             "write:error=EINTR:when=50..51,send:error=EINTR:when=50..51,"
+             "write:error=EINTR:when=60..62,send:error=EINTR:when=60..62%s",
+             more));
+    int fd = echo_connect(server);
+    echo_round_trip(fd, "Nothing of this sentence is lost, and nothing of it "
+                        "comes twice. It is long enough for all the faults, "
+                        "also where the first of them meet the log.");
+    shutdown(fd, SHUT_WR);
+    client_expect_end(fd);
+    close(fd);
+    echo_end(server);
+}
+
+void echo_expect_served_but_one(struct echo *server)
+{
+    enum { CLIENTS = 8 };
+    int fds[CLIENTS], refused = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = echo_connect(server);
+        refused += !echo_is_served(fds[i]);
     }
-    if (directory)
-        closedir(directory);
-    return count;
+    assert_at_most(refused, 1);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
 }
 
-/* Reads a file of /proc that may vanish at any time. */
-static void slurp(const char *folder, const char *file, char *buf, size_t size)
+/* Meanwhile a client talks, so that the server is never long without an
+ * event. */
+void echo_expect_shortage_to_end(void)
 {
-    char path[600];
-    snprintf(path, sizeof(path), "%s/%s", folder, file);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, buf, size - 1);
-    buf[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
+    struct echo *server = echo_start();
+    process_limit_descriptors(server->pid, 1);
+    int talking = echo_connect(server);
+    echo_round_trip(talking, "hello");
+    int late = echo_connect(server); /* in the queue of the listener */
+    client_send(late, "and I?");
+    process_expect_asleep(server->pid);
+    echo_round_trip(talking, "those that are open go on");
+    process_limit_descriptors(server->pid, 20);
+    struct pollfd answer = {.fd = late, .events = POLLIN};
+    while (poll(&answer, 1, 0) == 0)
+        echo_round_trip(talking, "still talking");
+    int new = echo_connect(server);
+    echo_round_trip(new, "and I, too?");
+    close(new);
+    close(late);
+    close(talking);
+    echo_end(server);
 }
 
-static long number_after(const char *text, const char *label)
+pid_t echo_traced(struct program *strace)
 {
-    const char *at = strstr(text, label);
-    return at ? strtol(at + strlen(label), NULL, 10) : 0;
-}
-
-int echo_threads(struct echo *server)
-{
-    return for_entries(text("/proc/%d/task", (int)server->pid), NULL, NULL);
-}
-
-int echo_descriptors(struct echo *server)
-{
-    return for_entries(text("/proc/%d/fd", (int)server->pid), NULL, NULL);
-}
-
-long echo_memory_kb(struct echo *server)
-{
-    char status[4096];
-    slurp(text("/proc/%d", (int)server->pid), "status", status, sizeof(status));
-    return number_after(status, "VmRSS:");
-}
-
-static void add_switches(const char *thread, void *total)
-{
-    char status[4096];
-    slurp(thread, "status", status, sizeof(status));
-    *(long *)total += number_after(status, "\nvoluntary_ctxt_switches:") +
-                      number_after(status, "nonvoluntary_ctxt_switches:");
-}
-
-long echo_switches(struct echo *server)
-{
-    long total = 0;
-    for_entries(text("/proc/%d/task", (int)server->pid), add_switches, &total);
-    return total;
-}
-
-/* A letter for all threads, as ps shows it, and whether all have it. */
-struct states {
-    char letter;
-    bool all;
-};
-
-static void see_state(const char *thread, void *argument)
-{
-    struct states *states = argument;
-    char stat[1024];
-    slurp(thread, "stat", stat, sizeof(stat));
-    const char *end = strrchr(stat, ')');
-    if (end && end[1] == ' ' && end[2] != states->letter)
-        states->all = false;
-}
-
-static bool all_threads_are(struct echo *server, char letter)
-{
-    struct states states = {.letter = letter, .all = true};
-    for_entries(text("/proc/%d/task", (int)server->pid), see_state, &states);
-    return states.all;
-}
-
-bool echo_is_asleep(struct echo *server)
-{
-    return all_threads_are(server, 'S');
-}
-
-void echo_pause(struct echo *server)
-{
-    program_signal(server->program, SIGSTOP);
-    wait_until(all_threads_are(server, 'T'));
-}
-
-void echo_resume(struct echo *server)
-{
-    program_signal(server->program, SIGCONT);
-}
-
-void echo_expect_asleep(struct echo *server)
-{
-    int looks = 0;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < LOOKS) {
-        looks = echo_is_asleep(server) ? looks + 1 : 0;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
-}
-
-static void note_number(const char *path, void *used)
-{
-    int fd = atoi(strrchr(path, '/') + 1);
-    if (fd >= 0 && fd < FD_SETSIZE)
-        ((bool *)used)[fd] = true;
-}
-
-void echo_limit_descriptors(struct echo *server, int more)
-{
-    bool used[FD_SETSIZE] = {0};
-    for_entries(text("/proc/%d/fd", (int)server->pid), note_number, used);
-    struct rlimit limit;
-    if (prlimit(server->pid, RLIMIT_NOFILE, NULL, &limit) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-    limit.rlim_cur = 0;
-    while (more > 0)
-        more -= !used[limit.rlim_cur++];
-    if (prlimit(server->pid, RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
+    int pid = (int)program_pid(strace);
+    const char *path = text("/proc/%d/task/%d/children", pid, pid);
+    FILE *file = fopen(path, "r");
+    int child = 0;
+    if (!file || fscanf(file, "%d", &child) != 1)
+        fail_msg("%s has no child", path);
+    fclose(file);
+    return child;
 }

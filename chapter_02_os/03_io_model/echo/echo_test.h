@@ -16,6 +16,7 @@
 #define ECHO_TEST_H
 
 #include "test/client.h"
+#include "test/process.h"
 #include "test/program.h"
 
 struct echo {
@@ -43,19 +44,8 @@ void echo_end(struct echo *server);
 /* Stops it with this signal; the exit status has to be 0. */
 void echo_end_cleanly(struct echo *server, int signal);
 
-/* Between these two the server does not run (SIGSTOP): what a client does
- * meanwhile it finds all at once. */
-void echo_pause(struct echo *server);
-void echo_resume(struct echo *server);
-
 /* A connection to the server. */
 int echo_connect(struct echo *server);
-/* The same with small socket buffers on our side, so that the server soon sees
- * a client that does not read. */
-int echo_connect_narrow(struct echo *server);
-/* Closes our side with a reset. No TIME_WAIT is left either: what opens
- * connections by the hundred closes them so. */
-void echo_reset(int fd);
 /* Sends it and expects it back. */
 void echo_round_trip(int fd, const char *message);
 
@@ -90,20 +80,19 @@ size_t echo_flood(struct echo *server, int fd);
 /* Reads this much of the pattern, from its start, and compares. */
 void echo_expect_pattern(int fd, size_t len);
 
-/* What the kernel says of the server (/proc/PID). */
+/* What some of the labs test alike. */
 
-int echo_threads(struct echo *server);
-int echo_descriptors(struct echo *server);
-/* Resident memory, in KiB. */
-long echo_memory_kb(struct echo *server);
-/* How often its threads have gone to sleep or been interrupted. */
-long echo_switches(struct echo *server);
-/* All of its threads sleep in the kernel. */
-bool echo_is_asleep(struct echo *server);
-/* Waits until it has been seen asleep many times in a row. A server that spins
- * never is. */
-void echo_expect_asleep(struct echo *server);
-/* Lets the server have only this many more descriptors than it has now. */
-void echo_limit_descriptors(struct echo *server, int more);
+void echo_expect_one_thread(void);
+/* Calls that are short or interrupted lose nothing; `more` are faults besides,
+ * ",call:error=…", or "". */
+void echo_expect_nothing_lost(const char *more);
+/* Connects clients one by one; at most one of them may find its connection
+ * closed. */
+void echo_expect_served_but_one(struct echo *server);
+/* A server that ran out of descriptors serves who waits when there are more,
+ * although no connection ends: they become free elsewhere. */
+void echo_expect_shortage_to_end(void);
+/* The server, where `strace` is what was started. */
+pid_t echo_traced(struct program *strace);
 
 #endif

@@ -33,44 +33,26 @@ TEST(test_01_it_says_where_it_listens)
     assert_output_contains(r, line);
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: ");
-    assert_error_contains(r, "_echo [--host ADDRESS] [--port PORT]\n");
-}
+#define USAGE "[--host ADDRESS] [--port PORT]\n"
 
 TEST(test_02_a_wrong_command_line_is_a_usage_error)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "");
-    expect_usage("--port", "-1");
-    expect_usage("--port", "65536");
-    expect_usage("--port", "4294967296");
-    expect_usage("--port", NULL);
-    expect_usage("--host", "localhost");
-    expect_usage("--host", "127.0.0.1.1");
-    expect_usage("--speed", "9");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "");
+    assert_usage(USAGE, "--port", "-1");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--port", "4294967296");
+    assert_usage(USAGE, "--port");
+    assert_usage(USAGE, "--host", "localhost");
+    assert_usage(USAGE, "--host", "127.0.0.1.1");
+    assert_usage(USAGE, "--speed", "9");
+    assert_usage(USAGE, "7");
 }
 
 static void expect_no_start(const char *host, int port, int error)
 {
-    struct run r = run("--port", text("%d", port), "--host", host);
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(
-        r, text("_echo: %s:%d: %s\n", host, port, strerror(error)));
+    assert_no_start(text("%s:%d: %s\n", host, port, strerror(error)), "--port",
+                    text("%d", port), "--host", host);
 }
 
 TEST(test_03_an_address_that_cannot_be_had_is_reported)
@@ -144,10 +126,10 @@ TEST(test_06_after_a_half_close_everything_comes_back)
     struct echo *server = echo_start();
     int fd = echo_connect(server);
     echo_expect_opened(server, fd);
-    echo_pause(server); /* it sees the bytes and the end at once */
+    process_stop(server->pid); /* it sees the bytes and the end at once */
     client_send(fd, "the last words");
     shutdown(fd, SHUT_WR);
-    echo_resume(server);
+    process_continue(server->pid);
     client_expect(fd, "the last words");
     client_expect_end(fd);
     close(fd);
@@ -182,7 +164,7 @@ TEST(test_07_connections_are_logged)
     close(second);
     echo_expect_closed(server, second_name);
     echo_round_trip(first, "hello");
-    echo_reset(first);
+    client_reset(first);
     echo_expect_closed(server, first_name);
     program_signal(server->program, SIGTERM);
     struct run r = program_wait(server->program);
@@ -243,7 +225,7 @@ static void pump(int fd, size_t sent, size_t len)
 TEST(test_09_much_goes_both_ways_at_once)
 {
     struct echo *server = echo_start();
-    int fd = echo_connect_narrow(server);
+    int fd = client_connect_narrow(server->port);
     /* First nothing is read, so that the server cannot send all it has. */
     size_t sent = echo_flood(server, fd);
     pump(fd, sent, sent + (1 << 20));
@@ -257,7 +239,7 @@ TEST(test_10_a_slow_reader_stops_nobody_else)
 {
     struct echo *server = echo_start();
     int other = echo_connect(server);
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     size_t sent = echo_flood(server, slow);
     echo_round_trip(other, "am I still served?");
     int late = echo_connect(server);
@@ -278,12 +260,12 @@ TEST(test_11_a_slow_reader_costs_bounded_memory)
     struct echo *server = echo_start();
     int fd = echo_connect(server);
     pump(fd, 0, ECHO_CHUNK);
-    long before_kb = echo_memory_kb(server);
-    int slow = echo_connect_narrow(server);
+    long before_kb = process_resident_kb(server->pid);
+    int slow = client_connect_narrow(server->port);
     echo_flood(server, slow);
-    long more_kb = echo_memory_kb(server) - before_kb;
+    long more_kb = process_resident_kb(server->pid) - before_kb;
     assert_at_most(more_kb, MOST_MEMORY_KB);
-    echo_reset(slow);
+    client_reset(slow);
     close(fd);
     echo_end(server);
 }
@@ -299,7 +281,7 @@ TEST(test_12_a_reset_ends_one_connection_only)
         echo_expect_opened(server, fd);
         if (i % 2 == 0)
             echo_round_trip(fd, "hello");
-        echo_reset(fd);
+        client_reset(fd);
         echo_expect_closed(server, name);
     }
     echo_round_trip(other, "still here?");
@@ -312,7 +294,7 @@ TEST(test_13_a_client_that_takes_nothing_back_ends_nobody_else)
     struct echo *server = echo_start();
     int other = echo_connect(server);
     /* It goes while the server waits to send more to it. */
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     const char *name = echo_name(slow);
     echo_flood(server, slow);
     close(slow); /* with bytes unread: a reset */
@@ -324,11 +306,11 @@ TEST(test_13_a_client_that_takes_nothing_back_ends_nobody_else)
     int fd = echo_connect(server);
     name = echo_name(fd);
     echo_expect_opened(server, fd);
-    echo_pause(server);
+    process_stop(server->pid);
     client_send(fd, "nobody waits for this");
     shutdown(fd, SHUT_WR);
-    echo_reset(fd);
-    echo_resume(server);
+    client_reset(fd);
+    process_continue(server->pid);
     echo_expect_closed(server, name);
     echo_round_trip(other, "and now?");
     close(other);
@@ -340,8 +322,8 @@ TEST(test_14_running_out_of_descriptors_is_survived)
     struct echo *server = echo_start();
     int old = echo_connect(server);
     echo_round_trip(old, "one");
-    int all = echo_descriptors(server);
-    echo_limit_descriptors(server, 2);
+    int all = process_descriptors(server->pid);
+    process_limit_descriptors(server->pid, 2);
     int first = echo_connect(server), second = echo_connect(server);
     echo_round_trip(first, "two");
     echo_round_trip(second, "three");
@@ -350,17 +332,17 @@ TEST(test_14_running_out_of_descriptors_is_survived)
     client_send(late, "four");
     echo_round_trip(old, "those that are open go on");
     echo_round_trip(first, "those that are open go on");
-    echo_expect_asleep(server);
+    process_expect_asleep(server->pid);
 
-    echo_reset(first);
-    echo_reset(second);
+    client_reset(first);
+    client_reset(second);
     /* late may get one of their descriptors; the other is free then. */
-    wait_until(echo_descriptors(server) <= all + 1);
+    wait_until(process_descriptors(server->pid) <= all + 1);
     int new = echo_connect(server);
     echo_round_trip(new, "descriptors are free again");
     echo_round_trip(old, "and the old one is served");
-    echo_limit_descriptors(server, 20);
-    echo_reset(late);
+    process_limit_descriptors(server->pid, 20);
+    client_reset(late);
     close(new);
     close(old);
     echo_end(server);
@@ -371,35 +353,23 @@ TEST(test_15_connections_that_end_leave_nothing)
     struct echo *server = echo_start();
     int old = echo_connect(server);
     echo_round_trip(old, "x");
-    int descriptors = echo_descriptors(server);
-    int threads = echo_threads(server);
+    int descriptors = process_descriptors(server->pid);
+    int threads = process_threads(server->pid);
     for (int round = 0; round < 3; round++) {
         int fds[20];
         echo_connect_many(server, fds, 20);
         for (int i = 0; i < 20; i++) {
             echo_round_trip(fds[i], "x");
             if (i % 2 == 0)
-                echo_reset(fds[i]);
+                client_reset(fds[i]);
             else
                 close(fds[i]);
         }
     }
-    wait_until(echo_descriptors(server) == descriptors);
-    wait_until(echo_threads(server) == threads);
+    wait_until(process_descriptors(server->pid) == descriptors);
+    wait_until(process_threads(server->pid) == threads);
     close(old);
     echo_end(server);
-}
-
-/* Looks in a row in which the server did not run at all. */
-static bool is_idle(struct echo *server)
-{
-    enum { ENOUGH = 20 };
-    static long before = -1;
-    static int looks;
-    long now = echo_switches(server);
-    looks = now == before && echo_is_asleep(server) ? looks + 1 : 0;
-    before = now;
-    return looks >= ENOUGH;
 }
 
 TEST(test_16_it_sleeps_while_there_is_nothing_to_do)
@@ -409,7 +379,7 @@ TEST(test_16_it_sleeps_while_there_is_nothing_to_do)
     echo_connect_many(server, fds, 10);
     for (int i = 0; i < 10; i++)
         echo_round_trip(fds[i], "hello");
-    wait_until(is_idle(server));
+    process_expect_idle(server->pid);
     for (int i = 0; i < 10; i++)
         close(fds[i]);
     echo_end(server);
@@ -421,7 +391,7 @@ static void stop_busy(int signal)
     struct echo *server = echo_start();
     int idle = echo_connect(server);
     int talking = echo_connect(server);
-    int slow = echo_connect_narrow(server);
+    int slow = client_connect_narrow(server->port);
     echo_expect_opened(server, idle);
     echo_round_trip(talking, "hello");
     echo_flood(server, slow);

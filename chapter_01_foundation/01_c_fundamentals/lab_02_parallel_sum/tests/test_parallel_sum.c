@@ -1,18 +1,17 @@
 #include "parallel_sum.h"
 #include "test/fault.h"
+#include "test/process.h"
 #include "test/program.h"
 #include "test/test.h"
 
 #include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* One call on a channel, made by a thread of its own. */
@@ -57,37 +56,12 @@ static void finish(struct call *call)
     pthread_join(call->thread, NULL);
 }
 
-/* What the kernel says of a thread of this process (proc(5)): R runs or could,
- * S sleeps; ? is gone. */
-static char state_of(int tid)
-{
-    FILE *file = fopen(text("/proc/self/task/%d/stat", tid), "r");
-    char state = '?';
-    if (file == NULL)
-        return state;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = '?';
-    fclose(file);
-    return state;
-}
-
 static void expect_to_wait(struct call *call)
 {
-    wait_until(call->over || (call->tid != 0 && state_of(call->tid) == 'S'));
+    wait_until(call->over ||
+               (call->tid != 0 && thread_state(call->tid) == 'S'));
     if (call->over)
         fail_msg("the call returned where it had to wait");
-}
-
-/* From now on the threads of this process share one CPU, and SCHED_BATCH lets
- * nobody jump the queue: who is started or woken waits until the others sleep.
- * Where the kernel refuses, mistakes show less often, and that is all. */
-static void take_turns(void)
-{
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    (void)sched_setaffinity(0, sizeof one, &one);
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 }
 
 /* The next two waits of the learner's code return at once, for nothing. */
@@ -467,18 +441,6 @@ static void *add_everything(void *arg)
              returned == -1 ? strerror(errno) : "no error", SHARING);
 }
 
-/* CPU time of a thread of this process, by the clock that
- * pthread_getcpuclockid(3) makes for a pthread_t; 0 if it is gone. */
-static long cpu_ms_of(int tid)
-{
-    enum { CPU_CLOCK_OF_THREAD = 6 };
-    struct timespec t;
-    clockid_t clock = (clockid_t)(~(unsigned)tid << 3 | CPU_CLOCK_OF_THREAD);
-    if (clock_gettime(clock, &t) == -1)
-        return 0;
-    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Threads alive that worked so long; not this one, and not the caller. */
 static int count_workers(int caller, long ms)
 {
@@ -488,7 +450,7 @@ static int count_workers(int caller, long ms)
     for (struct dirent *entry; (entry = readdir(threads)) != NULL;) {
         int tid = atoi(entry->d_name);
         if (tid != 0 && tid != gettid() && tid != caller)
-            count += cpu_ms_of(tid) >= ms;
+            count += thread_cpu_ns(tid) >= ms * 1000000LL;
     }
     closedir(threads);
     return count;

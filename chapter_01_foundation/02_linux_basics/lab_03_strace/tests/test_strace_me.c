@@ -466,20 +466,10 @@ TEST(test_10_a_thread_that_cannot_be_created_is_an_error)
 
 TEST(test_11_wrong_usage_exits_2)
 {
-    const char *usage = "usage: strace_me INPUT OUTPUT\n";
-    struct run r = run_alone((struct run_options){0});
-    assert_exit(r, 2);
-    assert_error_contains(r, usage);
-
+    assert_usage("INPUT OUTPUT\n", NULL);
     write_text("input.txt", "one\n");
-    r = run("input.txt");
-    assert_exit(r, 2);
-    assert_error_contains(r, usage);
-
-    r = run("input.txt", "output.txt", "more");
-    assert_exit(r, 2);
-    assert_error_contains(r, usage);
-    assert_output(r, "");
+    assert_usage("INPUT OUTPUT\n", "input.txt");
+    assert_usage("INPUT OUTPUT\n", "input.txt", "output.txt", "more");
     assert_int_equal(access("output.txt", F_OK), -1);
 }
 

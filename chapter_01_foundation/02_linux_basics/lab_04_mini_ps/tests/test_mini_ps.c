@@ -815,15 +815,8 @@ TEST(test_25_a_root_that_cannot_be_read)
 TEST(test_26_bad_usage_is_status_2)
 {
     make_directory("root");
-    struct run r = run("root", "root");
-    assert_exit(r, 2);
-    assert_output(r, "");
-    assert_error_contains(r, "usage: mini_ps [ROOT]\n");
-
-    r = run("-x");
-    assert_exit(r, 2);
-    assert_output(r, "");
-    assert_error_contains(r, "usage: mini_ps [ROOT]\n");
+    assert_usage("[ROOT]\n", "root", "root");
+    assert_usage("[ROOT]\n", "-x");
 }
 
 TEST(test_27_output_that_cannot_be_written_is_reported)

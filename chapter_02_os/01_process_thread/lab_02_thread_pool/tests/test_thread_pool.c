@@ -1,16 +1,15 @@
 #include "thread_pool.h"
 
 #include "test/fault.h"
+#include "test/process.h"
 #include "test/test.h"
 
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 static void submit(struct thread_pool *pool, void (*run)(void *arg), void *arg)
@@ -108,31 +107,7 @@ static void expect_all_to_come(struct meeting *meeting, int count)
     pthread_barrier_destroy(&meeting->barrier);
 }
 
-/* What one sees of a thread of this process from outside. */
-
-/* proc(5): R runs or could, S sleeps; ? is gone. */
-static char state_of(int tid)
-{
-    FILE *file = fopen(text("/proc/self/task/%d/stat", tid), "r");
-    char state = '?';
-    if (file == NULL)
-        return state;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = '?';
-    fclose(file);
-    return state;
-}
-
-/* Its CPU time, by the clock that pthread_getcpuclockid(3) makes for a
- * pthread_t. */
-static long long cpu_ns_of(int tid)
-{
-    enum { CPU_CLOCK_OF_THREAD = 6 };
-    struct timespec t;
-    clockid_t clock = (clockid_t)(~(unsigned)tid << 3 | CPU_CLOCK_OF_THREAD);
-    assert_success(clock_gettime(clock, &t));
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
+/* What one sees of threads from outside. */
 
 struct sleepers {
     const int *tids;
@@ -149,11 +124,11 @@ static bool sleep_soundly(struct sleepers *s)
     long long cpu_ns = 0;
     bool asleep = true;
     for (int i = 0; i < s->count; i++) {
-        char state = state_of(s->tids[i]);
+        char state = thread_state(s->tids[i]);
         if (state == '?')
             fail_msg("a thread has ended that had to sleep");
         asleep = asleep && state == 'S';
-        cpu_ns += cpu_ns_of(s->tids[i]);
+        cpu_ns += thread_cpu_ns(s->tids[i]);
     }
     s->quiet_looks = asleep && cpu_ns == s->cpu_ns ? s->quiet_looks + 1 : 0;
     s->cpu_ns = cpu_ns;
@@ -219,21 +194,10 @@ static void finish(struct call *call)
 
 static void expect_to_wait(struct call *call)
 {
-    wait_until(call->over || (call->tid != 0 && state_of(call->tid) == 'S'));
+    wait_until(call->over ||
+               (call->tid != 0 && thread_state(call->tid) == 'S'));
     if (call->over)
         fail_msg("the call returned where it had to wait");
-}
-
-/* From now on the threads of this process share one CPU, and SCHED_BATCH lets
- * nobody jump the queue: who is started or woken waits until the others sleep.
- * Where the kernel refuses, mistakes show less often, and that is all. */
-static void take_turns(void)
-{
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    (void)sched_setaffinity(0, sizeof one, &one);
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 }
 
 /* No atomics: that the caller sees what the jobs wrote is the pool's work. */

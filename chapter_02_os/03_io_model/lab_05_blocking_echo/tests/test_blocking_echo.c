@@ -17,54 +17,21 @@ TEST(test_30_every_client_has_a_thread)
     struct echo *server = echo_start();
     int one = echo_connect(server);
     echo_round_trip(one, "hello");
-    int before = echo_threads(server);
+    int before = process_threads(server->pid);
     echo_connect_many(server, fds, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         echo_round_trip(fds[i], "hello");
-    assert_int_equal(echo_threads(server) - before, CLIENTS);
+    assert_int_equal(process_threads(server->pid) - before, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
-    wait_until(echo_threads(server) == before);
+    wait_until(process_threads(server->pid) == before);
     close(one);
     echo_end(server);
 }
 
-/* The first writes are short. From the 41st on a write takes what was read, so
- * that one which is interrupted comes right behind its read, also where the
- * first of them meet the log. Then the faults stop: what a server writes to
- * itself is not meant. */
 TEST(test_31_short_and_interrupted_calls_lose_nothing)
 {
-    struct echo *server = echo_start_with_faults(
-        "read:short=3:when=1..45,recv:short=3:when=1..45,"
-        "read:error=EINTR:when=2..3,recv:error=EINTR:when=2..3,"
-        "write:short=1:when=1..40,send:short=1:when=1..40,"
-        "write:error=EINTR:when=1..2,send:error=EINTR:when=1..2,"
-        "write:error=EINTR:when=50..51,send:error=EINTR:when=50..51,"
-        "write:error=EINTR:when=60..62,send:error=EINTR:when=60..62");
-    int fd = echo_connect(server);
-    echo_round_trip(fd, "Nothing of this sentence is lost, and nothing of it "
-                        "comes twice. It is long enough for all the faults, "
-                        "also where the first of them meet the log.");
-    shutdown(fd, SHUT_WR);
-    client_expect_end(fd);
-    close(fd);
-    echo_end(server);
-}
-
-/* Connects clients one by one; at most one of them may find its connection
- * closed. */
-static void expect_served_but_one(struct echo *server)
-{
-    enum { CLIENTS = 8 };
-    int fds[CLIENTS], refused = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        fds[i] = echo_connect(server);
-        refused += !echo_is_served(fds[i]);
-    }
-    assert_at_most(refused, 1);
-    for (int i = 0; i < CLIENTS; i++)
-        close(fds[i]);
+    echo_expect_nothing_lost("");
 }
 
 /* EMFILE comes before there is any connection: nobody's end tells the server
@@ -75,7 +42,7 @@ TEST(test_32_an_accept_that_fails_is_made_again)
         "accept:error=ECONNABORTED:when=1,accept4:error=ECONNABORTED:when=1,"
         "accept:error=EINTR:when=2,accept4:error=EINTR:when=2,"
         "accept:error=EMFILE:when=3,accept4:error=EMFILE:when=3");
-    expect_served_but_one(server);
+    echo_expect_served_but_one(server);
     echo_end_cleanly(server, SIGTERM);
 }
 
@@ -83,7 +50,7 @@ TEST(test_33_a_thread_that_cannot_be_started_costs_one_connection)
 {
     struct echo *server =
         echo_start_with_faults("pthread_create:error=EAGAIN:when=4");
-    expect_served_but_one(server);
+    echo_expect_served_but_one(server);
     echo_end_cleanly(server, SIGTERM);
 }
 
@@ -91,6 +58,6 @@ TEST(test_34_memory_that_runs_out_costs_one_connection)
 {
     struct echo *server = echo_start_with_faults(
         "malloc:error=ENOMEM:when=4,calloc:error=ENOMEM:when=4");
-    expect_served_but_one(server);
+    echo_expect_served_but_one(server);
     echo_end_cleanly(server, SIGTERM);
 }

@@ -1,9 +1,9 @@
-/* What is special to uring_echo. The shared tests are in echo_tests.c. */
+/* What is special to uring_echo. The shared tests are in echo_tests.c and
+ * echo_tests_completion.c. */
 #include "echo_test.h"
 #include "timing.h"
 
 #include <liburing.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -19,89 +19,6 @@ void echo_need(void)
     io_uring_queue_exit(&ring);
 }
 
-TEST(test_30_one_thread_serves_all)
-{
-    enum { CLIENTS = 50 };
-    int fds[CLIENTS];
-    struct echo *server = echo_start();
-    echo_connect_many(server, fds, CLIENTS);
-    for (int i = 0; i < CLIENTS; i++)
-        echo_round_trip(fds[i], "hello");
-    assert_int_equal(echo_threads(server), 1);
-    for (int i = 0; i < CLIENTS; i++)
-        close(fds[i]);
-    echo_end(server);
-}
-
-TEST(test_31_5000_clients_are_served, .limit_ms = 3000)
-{
-    enum { CLIENTS = 5000, ENOUGH = 500 };
-    static int fds[CLIENTS];
-    int clients = echo_room_for(CLIENTS);
-    if (clients < ENOUGH)
-        test_skip("only %d descriptors may be open (ulimit -Hn)", clients);
-    struct echo *server = echo_start();
-    echo_connect_many(server, fds, clients);
-    /* While it is stopped all of them send; then all are ready at once. */
-    echo_pause(server);
-    for (int i = 0; i < clients; i++)
-        client_send(fds[i], text("from client %d", i));
-    echo_resume(server);
-    for (int i = 0; i < clients; i++)
-        client_expect(fds[i], text("from client %d", i));
-    assert_int_equal(echo_threads(server), 1);
-    for (int i = 0; i < clients; i++)
-        echo_reset(fds[i]);
-    echo_end(server);
-}
-
-TEST(test_32_held_bytes_stay_what_they_are)
-{
-    enum { LEN = 32 * ECHO_CHUNK };
-    struct echo *server = echo_start();
-    int other = echo_connect(server);
-    int slow = echo_connect_narrow(server);
-    size_t sent = echo_flood(server, slow);
-    /* Other bytes go through the server, more than any buffer of it holds. */
-    for (size_t from = LEN; from < 2 * (size_t)LEN; from += ECHO_CHUNK) {
-        client_send_bytes(other, echo_pattern(from), ECHO_CHUNK);
-        client_expect_bytes(other, echo_pattern(from), ECHO_CHUNK);
-    }
-    shutdown(slow, SHUT_WR);
-    echo_expect_pattern(slow, sent);
-    client_expect_end(slow);
-    close(slow);
-    close(other);
-    echo_end(server);
-}
-
-TEST(test_33_without_memory_one_connection_ends)
-{
-    enum { CLIENTS = 20, FAILED = 6 };
-    int fds[CLIENTS];
-    struct echo *server = echo_start_with_faults(
-        "malloc:error=ENOMEM:when=8..10,calloc:error=ENOMEM:when=8..10");
-    int old = echo_connect(server);
-    echo_round_trip(old, "hello");
-    /* They come one behind the other, with no time in between. */
-    echo_pause(server);
-    for (int i = 0; i < CLIENTS; i++)
-        fds[i] = echo_connect(server);
-    echo_resume(server);
-    int refused = 0;
-    for (int i = 0; i < CLIENTS; i++) {
-        refused += !echo_is_served(fds[i]);
-        echo_reset(fds[i]);
-    }
-    assert_at_most(refused, FAILED);
-    int late = echo_connect(server);
-    echo_round_trip(late, "and I?");
-    echo_round_trip(old, "still here?");
-    close(late);
-    close(old);
-    echo_end_cleanly(server, SIGTERM);
-}
-
 #define TRACE_FILE "trace.txt"
 /* LeakSanitizer is a tracer itself and cannot work in a tracee. */
 #define WITH_STRACE(...)                                                    \
@@ -115,19 +32,6 @@ static void need_strace(void)
     echo_need();
     test_need("strace");
     test_need_ptrace();
-}
-
-/* The server, where `strace` is what was started. */
-static pid_t traced(struct program *strace)
-{
-    int pid = (int)program_pid(strace);
-    const char *path = text("/proc/%d/task/%d/children", pid, pid);
-    FILE *file = fopen(path, "r");
-    int child = 0;
-    if (!file || fscanf(file, "%d", &child) != 1)
-        fail_msg("%s has no child", path);
-    fclose(file);
-    return child;
 }
 
 TEST(test_34_a_kernel_that_forbids_io_uring_is_told, .limit_ms = 3000)
@@ -156,7 +60,7 @@ TEST(test_35_an_interrupted_wait_is_made_again, .limit_ms = 3000)
         client_expect(fd, "hello");
         close(fd);
     }
-    kill(traced(p), SIGTERM);
+    kill(echo_traced(p), SIGTERM);
     assert_exit(program_wait(p), 0);
 }
 
@@ -168,16 +72,6 @@ static int count_lines(const char *path)
     return lines;
 }
 
-static bool is_stopped(pid_t pid)
-{
-    char state = 0;
-    FILE *file = fopen(text("/proc/%d/stat", (int)pid), "r");
-    if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        fail_msg("process %d is gone", (int)pid);
-    fclose(file);
-    return state == 'T' || state == 't';
-}
-
 TEST(test_36_a_system_call_serves_many_clients, .limit_ms = 3000)
 {
     enum { CLIENTS = 40, ROUNDS = 5, MESSAGES = CLIENTS * ROUNDS };
@@ -186,7 +80,7 @@ TEST(test_36_a_system_call_serves_many_clients, .limit_ms = 3000)
     struct program *p =
         start_with(WITH_STRACE("-e", "signal=none"), "--port", "0");
     int port = program_port(p);
-    pid_t server = traced(p);
+    pid_t server = echo_traced(p);
     for (int i = 0; i < CLIENTS; i++) {
         fds[i] = client_connect(port);
         client_send(fds[i], "x");
@@ -194,11 +88,10 @@ TEST(test_36_a_system_call_serves_many_clients, .limit_ms = 3000)
     }
     int before = count_lines(TRACE_FILE);
     for (int round = 0; round < ROUNDS; round++) {
-        kill(server, SIGSTOP);
-        wait_until(is_stopped(server));
+        process_stop(server);
         for (int i = 0; i < CLIENTS; i++)
             client_send(fds[i], "hello");
-        kill(server, SIGCONT);
+        process_continue(server);
         for (int i = 0; i < CLIENTS; i++)
             client_expect(fds[i], "hello");
     }
@@ -213,13 +106,13 @@ TEST(test_36_a_system_call_serves_many_clients, .limit_ms = 3000)
 TEST(test_37_who_waits_is_served_when_a_descriptor_is_free)
 {
     struct echo *server = echo_start();
-    echo_limit_descriptors(server, 1);
+    process_limit_descriptors(server->pid, 1);
     int first = echo_connect(server);
     echo_round_trip(first, "hello");
     int late = echo_connect(server); /* in the queue of the listener */
     client_send(late, "and I?");
-    echo_expect_asleep(server);
-    echo_reset(first);
+    process_expect_asleep(server->pid);
+    client_reset(first);
     client_expect(late, "and I?");
     close(late);
     echo_end(server);
@@ -231,47 +124,28 @@ TEST(test_38_after_a_shortage_every_client_has_its_name)
     enum { CLIENTS = 4, LONG_NS = 150 * 1000000 };
     int fds[CLIENTS];
     struct echo *server = echo_start();
-    echo_limit_descriptors(server, CLIENTS);
+    process_limit_descriptors(server->pid, CLIENTS);
     echo_connect_many(server, fds, CLIENTS);
-    echo_expect_asleep(server);
+    process_expect_asleep(server->pid);
     for (uint64_t start = now_ns(); now_ns() - start < LONG_NS;) {
         for (int i = 0; i < CLIENTS; i++) {
             const char *name = echo_name(fds[i]);
-            echo_reset(fds[i]);
+            client_reset(fds[i]);
             echo_expect_closed(server, name);
         }
-        echo_pause(server);
+        process_stop(server->pid);
         for (int i = 0; i < CLIENTS; i++)
             fds[i] = echo_connect(server);
-        echo_resume(server);
+        process_continue(server->pid);
         for (int i = 0; i < CLIENTS; i++)
             echo_expect_opened(server, fds[i]);
     }
     for (int i = 0; i < CLIENTS; i++)
-        echo_reset(fds[i]);
+        client_reset(fds[i]);
     echo_end(server);
 }
 
-/* No connection ends: the descriptors become free elsewhere. Meanwhile a client
- * talks, so that the server is never long without an event. */
 TEST(test_39_a_shortage_ends_while_a_client_talks)
 {
-    struct echo *server = echo_start();
-    echo_limit_descriptors(server, 1);
-    int talking = echo_connect(server);
-    echo_round_trip(talking, "hello");
-    int late = echo_connect(server); /* in the queue of the listener */
-    client_send(late, "and I?");
-    echo_expect_asleep(server);
-    echo_round_trip(talking, "those that are open go on");
-    echo_limit_descriptors(server, 20);
-    struct pollfd answer = {.fd = late, .events = POLLIN};
-    while (poll(&answer, 1, 0) == 0)
-        echo_round_trip(talking, "still talking");
-    int new = echo_connect(server);
-    echo_round_trip(new, "and I, too?");
-    close(new);
-    close(late);
-    close(talking);
-    echo_end(server);
+    echo_expect_shortage_to_end();
 }

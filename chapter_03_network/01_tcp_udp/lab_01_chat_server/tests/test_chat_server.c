@@ -1,9 +1,9 @@
 #include "chat_server.h"
 #include "test/client.h"
+#include "test/process.h"
 #include "test/program.h"
 #include "test/test.h"
 
-#include <dirent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -18,7 +18,6 @@ enum {
     MOST_WAITING = 256 * 1024, /* as README.md says */
     MOST_EVENTS = 64,
     MOST_GUESTS = 1010,
-    LOOKS = 5, /* in a row, until a server counts as asleep */
 };
 
 /* The framer, seen as a list of events. */
@@ -379,72 +378,7 @@ static void leave_all(struct guest *guests[], int count)
 /* Leaves with a reset. */
 static void vanish(struct guest *guest)
 {
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(guest->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(guest->fd);
-}
-
-/* What the kernel says of the server. */
-
-/* The text behind this label in /proc/PID/status. */
-static const char *status_of(struct chat *chat, const char *label)
-{
-    char *status = read_bytes(text("/proc/%d/status", (int)chat->pid), NULL);
-    char *at = strstr(status, text("\n%s:", label));
-    return at ? at + strlen(label) + 2 : "";
-}
-
-static bool is_in_state(struct chat *chat, char letter)
-{
-    return strchr("\t ", *status_of(chat, "State")) &&
-           status_of(chat, "State")[1] == letter;
-}
-
-/* Between these two the server does not run: what its clients do meanwhile it
- * finds all at once. */
-static void pause_chat(struct chat *chat)
-{
-    program_signal(chat->program, SIGSTOP);
-    wait_until(is_in_state(chat, 'T'));
-}
-
-static void resume_chat(struct chat *chat)
-{
-    program_signal(chat->program, SIGCONT);
-}
-
-/* It has been seen asleep several times in a row. One that spins never is. */
-static bool is_asleep(struct chat *chat)
-{
-    static int looks;
-    looks = is_in_state(chat, 'S') ? looks + 1 : 0;
-    return looks >= LOOKS;
-}
-
-/* Calls visit for each descriptor of the server until that returns true;
- * returns this descriptor, or else the number of them. */
-static int for_descriptors(struct chat *chat,
-                           bool (*visit)(int fd, void *argument),
-                           void *argument)
-{
-    DIR *directory = opendir(text("/proc/%d/fd", (int)chat->pid));
-    int count = 0, found = -1;
-    for (struct dirent *entry;
-         directory && found == -1 && (entry = readdir(directory));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        if (visit && visit(atoi(entry->d_name), argument))
-            found = atoi(entry->d_name);
-    }
-    if (directory)
-        closedir(directory);
-    return found == -1 ? count : found;
-}
-
-static int count_open(struct chat *chat)
-{
-    return for_descriptors(chat, NULL, NULL);
+    client_reset(guest->fd);
 }
 
 /* The line and the way of the program. */
@@ -464,32 +398,18 @@ TEST(test_08_it_says_where_it_listens)
     close_chat(&chat);
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: chat_server [--port PORT]\n");
-}
+#define USAGE "[--port PORT]\n"
 
 TEST(test_09_a_wrong_command_line_is_a_usage_error)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "");
-    expect_usage("--port", "-1");
-    expect_usage("--port", "65536");
-    expect_usage("--port", "4294967296");
-    expect_usage("--port", NULL);
-    expect_usage("--speed", "9");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "");
+    assert_usage(USAGE, "--port", "-1");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--port", "4294967296");
+    assert_usage(USAGE, "--port");
+    assert_usage(USAGE, "--speed", "9");
+    assert_usage(USAGE, "7");
 }
 
 /* A free port that the kernel gives to nobody who does not ask for it. */
@@ -520,11 +440,8 @@ TEST(test_10_a_port_is_taken_only_while_somebody_listens)
     int port = own_port();
     struct chat chat = open_chat_at(port);
     assert_int_equal(chat.port, port);
-    struct run r = run("--port", text("%d", port));
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(
-        r, text("chat_server: 127.0.0.1:%d: %s\n", port, strerror(EADDRINUSE)));
+    assert_no_start(text("127.0.0.1:%d: %s\n", port, strerror(EADDRINUSE)),
+                    "--port", text("%d", port));
 
     /* It ends first, so TIME_WAIT is on its side. */
     struct guest *guest[1];
@@ -756,7 +673,7 @@ TEST(test_19_fin_is_a_departure)
     struct chat chat = open_chat();
     struct guest *g[2];
     fill(&chat, g, 2);
-    int open = count_open(&chat);
+    int open = process_descriptors(chat.pid);
     for (int i = 0; i < 20; i++) {
         struct guest *c = come(&chat);
         expect(c, "* you are user%d", c->id);
@@ -768,17 +685,17 @@ TEST(test_19_fin_is_a_departure)
         expect(g[0], "* user%d has left", c->id);
         expect_gone(c);
     }
-    wait_until(count_open(&chat) == open);
+    wait_until(process_descriptors(chat.pid) == open);
 
     /* With more before the FIN than one turn may read. */
     enum { LINES = 100 };
     char *lines = text("%*s", LINES * 1001, "");
     for (int i = 0; i < LINES; i++)
         snprintf(lines + (size_t)i * 1001, 1002, "%01000d\n", i);
-    pause_chat(&chat);
+    process_stop(chat.pid);
     say_at_once(g[1], lines);
     shutdown(g[1]->fd, SHUT_WR);
-    resume_chat(&chat);
+    process_continue(chat.pid);
     for (int i = 0; i < LINES; i++)
         expect(g[0], "[user2]: %01000d", i);
     expect(g[0], "* user2 has left");
@@ -808,7 +725,7 @@ TEST(test_20_a_reset_is_a_departure)
      * before it hears what the others say: sending to them raises SIGPIPE. */
     struct guest *known = come(&chat);
     expect(known, "* you are user%d", known->id);
-    pause_chat(&chat);
+    process_stop(chat.pid);
     say(g[0], "first\n");
     say(g[2], "third\n");
     struct guest *unknown = come(&chat);
@@ -816,7 +733,7 @@ TEST(test_20_a_reset_is_a_departure)
     shutdown(unknown->fd, SHUT_WR);
     vanish(known);
     vanish(unknown);
-    resume_chat(&chat);
+    process_continue(chat.pid);
     expect_among_others(g[0], text("* user%d has left", known->id));
     expect_among_others(g[2], text("* user%d has left", known->id));
     struct guest *last = come(&chat);
@@ -856,30 +773,26 @@ TEST(test_21_a_connection_that_times_out_has_left)
     close_chat(&chat);
 }
 
-/* Whose socket of the server this is, and a copy of it (pidfd_getfd(2)). */
-struct search {
-    int pidfd;
-    in_port_t port;
-    int copy;
-};
-
-static bool is_this_connection(int fd, void *argument)
+/* A copy of the socket that the server has for the client at this port
+ * (pidfd_getfd(2)), or -1. */
+static int copy_of_socket(int pidfd, in_port_t port)
 {
-    struct search *search = argument;
-    struct sockaddr_in peer = {0};
-    socklen_t len = sizeof(peer);
-    int copy = (int)syscall(SYS_pidfd_getfd, search->pidfd, fd, 0);
-    if (copy == -1)
-        test_skip("this machine forbids to look at the sockets of a child "
-                  "(pidfd_getfd: %s)",
-                  strerror(errno));
-    if (getpeername(copy, (struct sockaddr *)&peer, &len) == 0 &&
-        peer.sin_family == AF_INET && peer.sin_port == search->port) {
-        search->copy = copy;
-        return true;
+    for (int fd = 0; fd < MOST_GUESTS; fd++) {
+        struct sockaddr_in peer = {0};
+        socklen_t len = sizeof(peer);
+        int copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+        if (copy == -1 && errno == EBADF)
+            continue;
+        if (copy == -1)
+            test_skip("this machine forbids to look at the sockets of a child "
+                      "(pidfd_getfd: %s)",
+                      strerror(errno));
+        if (getpeername(copy, (struct sockaddr *)&peer, &len) == 0 &&
+            peer.sin_family == AF_INET && peer.sin_port == port)
+            return copy;
+        close(copy);
     }
-    close(copy);
-    return false;
+    return -1;
 }
 
 static int option_of(int fd, int level, int name)
@@ -896,17 +809,14 @@ TEST(test_22_the_kernel_watches_for_peers_that_vanish)
     struct chat chat = open_chat();
     struct guest *g[2];
     fill(&chat, g, 2);
-    struct sockaddr_in own;
+    struct sockaddr_in own = {0};
     socklen_t len = sizeof(own);
     getsockname(g[1]->fd, (struct sockaddr *)&own, &len);
-    struct search search = {.pidfd = (int)syscall(SYS_pidfd_open, chat.pid, 0),
-                            .port = own.sin_port,
-                            .copy = -1};
-    if (search.pidfd == -1)
+    int pidfd = (int)syscall(SYS_pidfd_open, chat.pid, 0);
+    if (pidfd == -1)
         test_skip("pidfd_open: %s", strerror(errno));
-    for_descriptors(&chat, is_this_connection, &search);
-    close(search.pidfd);
-    int fd = search.copy;
+    int fd = copy_of_socket(pidfd, own.sin_port);
+    close(pidfd);
     assert_at_least(fd, 0);
     assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 30);
@@ -998,7 +908,7 @@ TEST(test_25_who_never_reads_is_dropped, .limit_ms = 2000)
     struct chat chat = open_chat();
     struct guest *g[2];
     fill(&chat, g, 2);
-    int open = count_open(&chat);
+    int open = process_descriptors(chat.pid);
     struct guest *slow = come_narrow(&chat);
     expect(slow, "* you are user3");
     expect(g[0], "* user3 has joined");
@@ -1021,7 +931,7 @@ TEST(test_25_who_never_reads_is_dropped, .limit_ms = 2000)
         }
     }
     expect(g[0], "* user3 has left");
-    wait_until(count_open(&chat) == open);
+    wait_until(process_descriptors(chat.pid) == open);
     say(g[1], "he is gone\n");
     expect(g[0], "[user2]: he is gone");
     leave_all(g, 2);
@@ -1039,10 +949,10 @@ TEST(test_26_a_burst_drops_nobody_who_reads)
     char *lines = text("%*s", LINES * 1001, "");
     for (int i = 0; i < LINES; i++)
         snprintf(lines + (size_t)i * 1001, 1002, "%01000d\n", i);
-    pause_chat(&chat);
+    process_stop(chat.pid);
     for (int i = 1; i < GUESTS; i++)
         say(g[i], lines);
-    resume_chat(&chat);
+    process_continue(chat.pid);
     int heard[GUESTS + 1] = {0};
     for (int i = 0; i < (GUESTS - 1) * LINES; i++) {
         char *line = hear(g[0]);
@@ -1065,11 +975,11 @@ TEST(test_27_who_speaks_much_does_not_go_first)
     struct guest *g[4];
     fill(&chat, g, 4);
     char *much = text("%0*d\ndone\n", MUCH, 0);
-    pause_chat(&chat);
+    process_stop(chat.pid);
     say_at_once(g[2], much);
     say(g[1], "hi\n");
     say(g[3], "hi\n");
-    resume_chat(&chat);
+    process_continue(chat.pid);
     bool second = strcmp(hear(g[0]), "[user2]: hi") == 0;
     expect(g[0], "[user%d]: hi", second ? 4 : 2);
     expect(g[0], "[user3]: done");
@@ -1115,41 +1025,19 @@ TEST(test_28_a_thousand_clients, .limit_ms = 8000)
     for (int i = 0; i < GUESTS; i++)
         if (i != GUESTS / 2)
             expect(g[i], "[user%d]: hello, all of you", GUESTS / 2 + 1);
-    assert_int_equal(atoi(status_of(&chat, "Threads")), 1);
+    assert_int_equal(process_threads(chat.pid), 1);
     close_chat(&chat);
     leave_all(g, GUESTS);
 }
 
 /* What runs out, and how it ends. */
 
-static bool note_number(int fd, void *used)
-{
-    if (fd < MOST_GUESTS)
-        ((bool *)used)[fd] = true;
-    return false;
-}
-
-/* Lets the server have only this many more descriptors than it has now. */
-static void limit_descriptors(struct chat *chat, int more)
-{
-    bool used[MOST_GUESTS + 1] = {0};
-    int open = for_descriptors(chat, note_number, used);
-    struct rlimit limit;
-    if (prlimit(chat->pid, RLIMIT_NOFILE, NULL, &limit) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-    limit.rlim_cur = 0;
-    while (more > 0 || limit.rlim_cur < (rlim_t)open)
-        more -= !used[limit.rlim_cur++];
-    if (prlimit(chat->pid, RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-}
-
 TEST(test_29_running_out_of_descriptors_is_survived)
 {
     struct chat chat = open_chat();
     struct guest *g[4];
     fill(&chat, g, 2);
-    limit_descriptors(&chat, 2);
+    process_limit_descriptors(chat.pid, 2);
     for (int i = 2; i < 4; i++) {
         g[i] = come(&chat);
         expect(g[i], "* you are user%d", i + 1);
@@ -1159,7 +1047,7 @@ TEST(test_29_running_out_of_descriptors_is_survived)
     struct guest *late = come(&chat); /* in the queue of the listener */
     say(g[0], "we go on\n");
     expect(g[1], "[user1]: we go on");
-    wait_until(is_asleep(&chat));
+    process_expect_asleep(chat.pid);
     vanish(g[2]);
     vanish(g[3]);
     expect_among_others(g[1], "* user4 has left");
@@ -1243,18 +1131,6 @@ TEST(test_31_memory_that_runs_out_costs_one_connection)
     expect_all_but_one("realloc:error=ENOMEM:when=4");
 }
 
-static bool is_idle(struct chat *chat)
-{
-    enum { ENOUGH = 20 };
-    static long before = -1;
-    static int looks;
-    long now = atol(status_of(chat, "voluntary_ctxt_switches")) +
-               atol(status_of(chat, "nonvoluntary_ctxt_switches"));
-    looks = now == before && is_in_state(chat, 'S') ? looks + 1 : 0;
-    before = now;
-    return looks >= ENOUGH;
-}
-
 TEST(test_32_it_sleeps_while_there_is_nothing_to_do)
 {
     struct chat chat = open_chat();
@@ -1263,8 +1139,8 @@ TEST(test_32_it_sleeps_while_there_is_nothing_to_do)
     say(g[0], "hello\n");
     for (int i = 1; i < 5; i++)
         expect(g[i], "[user1]: hello");
-    wait_until(is_idle(&chat));
-    assert_int_equal(atoi(status_of(&chat, "Threads")), 1);
+    process_expect_idle(chat.pid);
+    assert_int_equal(process_threads(chat.pid), 1);
     leave_all(g, 5);
     close_chat(&chat);
 }

@@ -1,3 +1,4 @@
+#include "test/process.h"
 #include "test/program.h"
 
 #include <arpa/inet.h>
@@ -5,7 +6,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -17,7 +17,6 @@ enum {
     MOST_IPV6 = 65527,
     MOST_CLIENTS = 1024,
     BATCH = 32,  /* datagrams on their way at once: a receive buffer is small */
-    LOOKS = 5,   /* in a row, until the server counts as asleep */
     SEVERAL = 4, /* threads */
     MOST_TASKS = 64,
 };
@@ -211,109 +210,6 @@ static void round_trip(int fd, const char *text)
     expect_text(fd, text);
 }
 
-/* What the kernel says. */
-
-/* Reads a file of /proc that may vanish at any time. */
-static void slurp(const char *path, char *buf, size_t size)
-{
-    FILE *file = fopen(path, "re");
-    size_t n = file ? fread(buf, 1, size - 1, file) : 0;
-    buf[n] = '\0';
-    if (file)
-        fclose(file);
-}
-
-/* The threads of the server; returns how many there are. */
-static int tasks(struct server *server, pid_t *tids)
-{
-    int count = 0;
-    DIR *directory = opendir(text("/proc/%d/task", (int)server->pid));
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        if (entry->d_name[0] != '.' && count < MOST_TASKS)
-            tids[count++] = atoi(entry->d_name);
-    }
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
-static int descriptors(struct server *server)
-{
-    int count = 0;
-    DIR *directory = opendir(text("/proc/%d/fd", (int)server->pid));
-    for (struct dirent *entry; directory && (entry = readdir(directory));)
-        count += entry->d_name[0] != '.';
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
-/* The letter that ps shows for this thread. */
-static char state_of(struct server *server, pid_t tid)
-{
-    char stat[1024];
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)server->pid,
-             (int)tid);
-    slurp(path, stat, sizeof(stat));
-    const char *end = strrchr(stat, ')');
-    if (!end || end[1] != ' ')
-        return '?';
-    return end[2];
-}
-
-static bool all_are(struct server *server, char letter)
-{
-    pid_t tids[MOST_TASKS];
-    int count = tasks(server, tids);
-    for (int i = 0; i < count; i++) {
-        if (state_of(server, tids[i]) != letter)
-            return false;
-    }
-    return count > 0;
-}
-
-static void expect_asleep(struct server *server)
-{
-    int looks = 0;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < LOOKS) {
-        looks = all_are(server, 'S') ? looks + 1 : 0;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
-}
-
-/* Between these two the server does not run. */
-static void pause_server(struct server *server)
-{
-    program_signal(server->program, SIGSTOP);
-    wait_until(all_are(server, 'T'));
-}
-
-static void resume_server(struct server *server)
-{
-    program_signal(server->program, SIGCONT);
-}
-
-/* How often its threads have stopped running, for whatever reason. */
-static long switches(struct server *server)
-{
-    long total = 0;
-    pid_t tids[MOST_TASKS];
-    int count = tasks(server, tids);
-    for (int i = 0; i < count; i++) {
-        char status[4096];
-        char path[64];
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/status",
-                 (int)server->pid, (int)tids[i]);
-        slurp(path, status, sizeof(status));
-        const char *at = strstr(status, "\nvoluntary_ctxt_switches:");
-        total += at ? strtol(strchr(at, ':') + 1, NULL, 10) : 0;
-    }
-    return total;
-}
-
 /* Tests. */
 
 TEST(test_01_it_says_where_it_listens)
@@ -335,39 +231,24 @@ TEST(test_01_it_says_where_it_listens)
     end(&server);
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    const char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(
-        r, "usage: udp_echo [--host ADDRESS] [--port PORT] [--threads N]\n");
-}
+#define USAGE "[--host ADDRESS] [--port PORT] [--threads N]\n"
 
 TEST(test_02_a_wrong_command_line_is_a_usage_error)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "");
-    expect_usage("--port", "-1");
-    expect_usage("--port", "65536");
-    expect_usage("--port", "4294967296");
-    expect_usage("--port", NULL);
-    expect_usage("--threads", "0");
-    expect_usage("--threads", "65");
-    expect_usage("--threads", "two");
-    expect_usage("--host", "localhost");
-    expect_usage("--host", "127.0.0.1.1");
-    expect_usage("--host", "[::1]");
-    expect_usage("--speed", "9");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "");
+    assert_usage(USAGE, "--port", "-1");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--port", "4294967296");
+    assert_usage(USAGE, "--port");
+    assert_usage(USAGE, "--threads", "0");
+    assert_usage(USAGE, "--threads", "65");
+    assert_usage(USAGE, "--threads", "two");
+    assert_usage(USAGE, "--host", "localhost");
+    assert_usage(USAGE, "--host", "127.0.0.1.1");
+    assert_usage(USAGE, "--host", "[::1]");
+    assert_usage(USAGE, "--speed", "9");
+    assert_usage(USAGE, "7");
 }
 
 static void expect_no_start(const char *host, int port, int error)
@@ -436,14 +317,14 @@ TEST(test_06_datagrams_come_back_one_for_one)
 {
     struct server server = start_server(1);
     int fd = client(&server);
-    pause_server(&server); /* it finds them all at once */
+    process_stop(server.pid); /* it finds them all at once */
     send_text(fd, "one");
     send_text(fd, "two");
     send_bytes(fd, "", 0);
     send_text(fd, "three");
     send_text(fd, "three");
     send_text(fd, "the last");
-    resume_server(&server);
+    process_continue(server.pid);
     expect_text(fd, "one");
     expect_text(fd, "two");
     expect_text(fd, "");
@@ -640,13 +521,13 @@ TEST(test_13_a_thousand_clients_are_counted, .limit_ms = 3000)
     struct server server = start_server(SEVERAL);
     int fd = many_faced_socket();
     round_trips_from(fd, &server, 0, 1);
-    int before = descriptors(&server);
+    int before = process_descriptors(server.pid);
     round_trips_from(fd, &server, 1, MOST_CLIENTS - 1);
     expect_statistics(&server, MOST_CLIENTS, MOST_CLIENTS, "1024");
     /* All of them are known. */
     round_trips_from(fd, &server, 0, MOST_CLIENTS);
     expect_statistics(&server, 2 * MOST_CLIENTS, 2 * MOST_CLIENTS, "1024");
-    assert_int_equal(descriptors(&server), before);
+    assert_int_equal(process_descriptors(server.pid), before);
     close(fd);
     end(&server);
 }
@@ -668,20 +549,33 @@ TEST(test_14_more_clients_are_served_but_not_kept, .limit_ms = 3000)
 
 TEST(test_15_each_receiver_is_a_thread)
 {
-    pid_t tids[MOST_TASKS];
     struct server one = start_server(1);
     int fd = client(&one);
     round_trip(fd, "hello");
     close(fd);
-    int threads = tasks(&one, tids);
+    int threads = process_threads(one.pid);
     end(&one);
 
     struct server several = start_server(1 + 7);
     fd = client(&several);
     round_trip(fd, "hello");
     close(fd);
-    assert_int_equal(tasks(&several, tids) - threads, 7);
+    assert_int_equal(process_threads(several.pid) - threads, 7);
     end(&several);
+}
+
+/* The threads of the server; returns how many there are. */
+static int tasks(struct server *server, pid_t *tids)
+{
+    int count = 0;
+    DIR *directory = opendir(text("/proc/%d/task", (int)server->pid));
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        if (entry->d_name[0] != '.' && count < MOST_TASKS)
+            tids[count++] = atoi(entry->d_name);
+    }
+    if (directory)
+        closedir(directory);
+    return count;
 }
 
 /* Stops one thread as a debugger does, and nothing else. */
@@ -705,7 +599,7 @@ TEST(test_16_a_thread_that_is_held_up_holds_up_nobody)
     }
     int count = tasks(&server, tids);
     for (int i = 0; i < count; i++) {
-        expect_asleep(&server); /* so it holds no lock */
+        process_expect_asleep(server.pid); /* so it holds no lock */
         hold(tids[i]);
         for (int j = 0; j < 8; j++)
             round_trip(fds[j], text("thread %d does not run", i));
@@ -723,10 +617,10 @@ TEST(test_17_a_client_that_is_gone_ends_nothing)
     for (int i = 0; i < 10; i++) {
         /* It goes before it is answered: the kernel sends an ICMP message. */
         int fd = client(&server);
-        pause_server(&server);
+        process_stop(server.pid);
         send_text(fd, "nobody waits for this");
         close(fd);
-        resume_server(&server);
+        process_continue(server.pid);
         round_trip(other, "still here?");
     }
     close(other);
@@ -775,7 +669,7 @@ TEST(test_20_what_cannot_be_sent_is_dropped)
     for (int i = 1; i <= LOST; i++) {
         send_text(fd, "lost");
         wait_until(statistics_say(&server, text("packets %d, ", i)));
-        expect_asleep(&server);
+        process_expect_asleep(server.pid);
     }
     round_trip(fd, "sent");
     expect_statistics(&server, LOST + 1, 4 * (LOST + 1), "1");
@@ -785,20 +679,10 @@ TEST(test_20_what_cannot_be_sent_is_dropped)
 
 TEST(test_21_it_sleeps_while_there_is_nothing_to_do)
 {
-    enum { ENOUGH = 20 };
     struct server server = start_server(SEVERAL);
     int fd = client(&server);
     round_trip(fd, "hello");
-    int looks = 0;
-    long before = -1;
-    test_waiting(TEST_PLACE("waited until the server sleeps for a while"));
-    while (looks < ENOUGH) {
-        long now = switches(&server);
-        looks = now == before && all_are(&server, 'S') ? looks + 1 : 0;
-        before = now;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
+    process_expect_idle(server.pid);
     close(fd);
     end(&server);
 }
@@ -828,11 +712,11 @@ TEST(test_22_sigterm_and_sigint_end_it_with_statistics)
     /* While datagrams wait. */
     struct server server = start_server(2);
     int fd = client(&server);
-    pause_server(&server);
+    process_stop(server.pid);
     for (int i = 0; i < 100; i++)
         send_text(fd, "too late?");
     program_signal(server.program, SIGTERM);
-    resume_server(&server);
+    process_continue(server.pid);
     struct run r = program_wait(server.program);
     assert_exit(r, 0);
     assert_output_contains(r, "\npackets ");

@@ -1,11 +1,9 @@
 /* The server, from outside. The parser's tests are in test_http.c. */
 #include "malformed.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +16,6 @@
 enum {
     MOST_BODY = 65536,
     MOST_HEAD = 8192,
-    NARROW = 64 * 1024,    /* socket buffers of a client that does not read */
     LARGE = 60000,         /* the body of one request in a flood */
     FLOOD = 1000,          /* requests in a flood that never ends */
     MOST_FLOOD = 48 << 20, /* bytes of a flood that does */
@@ -91,114 +88,7 @@ static void expect_hello(int fd)
     assert_body(r, "Hello, World!");
 }
 
-/* Closes our side with a reset: no TIME_WAIT is left. */
-static void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
-/* What the kernel says of the server. */
-
-/* Reads a file of /proc that may vanish at any time. */
-static void slurp(struct server server, const char *file, char *buf,
-                  size_t size)
-{
-    int fd =
-        open(text("/proc/%d/%s", (int)server.pid, file), O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, buf, size - 1);
-    buf[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
-}
-
-static long number_in_status(struct server server, const char *label)
-{
-    char status[4096];
-    slurp(server, "status", status, sizeof(status));
-    const char *at = strstr(status, label);
-    return at ? strtol(at + strlen(label), NULL, 10) : 0;
-}
-
-static long memory_kb(struct server server)
-{
-    return number_in_status(server, "VmRSS:");
-}
-
-static long switches(struct server server)
-{
-    return number_in_status(server, "\nvoluntary_ctxt_switches:") +
-           number_in_status(server, "nonvoluntary_ctxt_switches:");
-}
-
-static bool is_in_state(struct server server, char letter)
-{
-    char stat[1024];
-    slurp(server, "stat", stat, sizeof(stat));
-    const char *end = strrchr(stat, ')');
-    return end && end[1] == ' ' && end[2] == letter;
-}
-
-/* Marks the descriptors that are open and returns how many. */
-static int descriptors(struct server server, bool *used)
-{
-    int count = 0;
-    DIR *folder = opendir(text("/proc/%d/fd", (int)server.pid));
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        int fd = atoi(entry->d_name);
-        if (entry->d_name[0] == '.')
-            continue;
-        count++;
-        if (used && fd < FD_SETSIZE)
-            used[fd] = true;
-    }
-    if (folder)
-        closedir(folder);
-    return count;
-}
-
-/* Lets the server have only this many more descriptors than it has now. */
-static void limit_descriptors(struct server server, int more)
-{
-    bool used[FD_SETSIZE] = {0};
-    struct rlimit limit;
-    descriptors(server, used);
-    if (prlimit(server.pid, RLIMIT_NOFILE, NULL, &limit) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-    limit.rlim_cur = 0;
-    while (more > 0)
-        more -= !used[limit.rlim_cur++];
-    if (prlimit(server.pid, RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-}
-
-static void expect_asleep(struct server server)
-{
-    int looks = 0;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < LOOKS) {
-        looks = is_in_state(server, 'S') ? looks + 1 : 0;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
-}
-
 /* A client that sends much and reads nothing. */
-
-static int connect_narrow(struct server server)
-{
-    int size = NARROW;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)server.port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
-        fail_msg("connect: %s", strerror(errno));
-    return fd;
-}
 
 /* An echo request of LARGE letters, the same for each call. */
 static const char *large_request(size_t *len)
@@ -228,7 +118,7 @@ static size_t flood(struct server server, int fd)
         if (n == -1 && errno != EAGAIN)
             break;
         sent += n > 0 ? (size_t)n : 0;
-        looks = n == -1 && is_in_state(server, 'S') ? looks + 1 : 0;
+        looks = n == -1 && process_is_asleep(server.pid) ? looks + 1 : 0;
         if (n == -1)
             test_pause();
     }
@@ -253,37 +143,22 @@ static void drain(int fd, size_t sent)
     assert_bytes_equal(r.body, r.body_len, request + len - LARGE, LARGE);
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: raw_http [--host ADDRESS] [--port PORT] "
-                             "[--timeout-ms MS]\n");
-}
+#define USAGE "[--host ADDRESS] [--port PORT] [--timeout-ms MS]\n"
 
 TEST(test_14_a_wrong_command_line_is_a_usage_error)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "");
-    expect_usage("--port", "-1");
-    expect_usage("--port", "65536");
-    expect_usage("--port", NULL);
-    expect_usage("--host", "localhost");
-    expect_usage("--timeout-ms", "0");
-    expect_usage("--timeout-ms", "3600001");
-    expect_usage("--timeout-ms", "4294967297");
-    expect_usage("--timeout-ms", "1s");
-    expect_usage("--speed", "9");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "");
+    assert_usage(USAGE, "--port", "-1");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--port");
+    assert_usage(USAGE, "--host", "localhost");
+    assert_usage(USAGE, "--timeout-ms", "0");
+    assert_usage(USAGE, "--timeout-ms", "3600001");
+    assert_usage(USAGE, "--timeout-ms", "4294967297");
+    assert_usage(USAGE, "--timeout-ms", "1s");
+    assert_usage(USAGE, "--speed", "9");
+    assert_usage(USAGE, "7");
 }
 
 TEST(test_15_it_says_where_it_listens)
@@ -301,11 +176,8 @@ TEST(test_15_it_says_where_it_listens)
     const char *port = text("%d", server.port);
     struct program *again = start("--port", port);
     assert_int_equal(program_port(again), server.port);
-    r = run("--port", port);
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(
-        r, text("raw_http: 127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)));
+    assert_no_start(text("127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)),
+                    "--port", port);
     program_signal(again, SIGINT);
     assert_exit(program_wait(again), 0);
 }
@@ -526,13 +398,12 @@ static const char *full_head(const char *begin)
  * reads. */
 static void expect_full_heads(struct server server, int fd)
 {
-    program_signal(server.program, SIGSTOP);
-    wait_until(is_in_state(server, 'T'));
+    process_stop(server.pid);
     client_send(fd, full_head("GET /hello/full HTTP/1.1\r\nHost: a\r\n"));
     client_send(fd, full_head("POST /echo HTTP/1.1\r\nHost: a\r\n"
                               "Content-Length: 5\r\n"));
     client_send(fd, "hello");
-    program_signal(server.program, SIGCONT);
+    process_continue(server.pid);
     assert_body(http_read(fd), "Hello, full!");
     assert_body(http_read(fd), "hello");
 }
@@ -798,7 +669,7 @@ TEST(test_27_a_request_has_to_come_in_its_time)
 TEST(test_28_whoever_does_nothing_is_closed)
 {
     struct server server = server_start_hasty();
-    int open = descriptors(server, NULL);
+    int open = process_descriptors(server.pid);
     /* Never said a word. */
     int silent = client_connect(server.port);
     client_expect_end(silent);
@@ -811,9 +682,9 @@ TEST(test_28_whoever_does_nothing_is_closed)
     assert_status(ask(last, "GET / HTTP/2.0\r\n"), 505);
     client_expect_end(last);
     /* Takes nothing. */
-    int slow = connect_narrow(server);
+    int slow = client_connect_narrow(server.port);
     flood(server, slow);
-    wait_until(descriptors(server, NULL) == open);
+    wait_until(process_descriptors(server.pid) == open);
     close(slow);
     close(last);
     close(idle);
@@ -845,11 +716,11 @@ TEST(test_29_a_slow_reader_costs_little_and_stops_nobody)
     int other = client_connect(server.port);
     static char bytes[MOST_BODY];
     expect_echo(other, bytes, sizeof(bytes));
-    long before_kb = memory_kb(server);
-    int slow = connect_narrow(server);
+    long before_kb = process_resident_kb(server.pid);
+    int slow = client_connect_narrow(server.port);
     size_t sent = flood(server, slow);
     assert_at_most(sent, MOST_FLOOD);
-    long more_kb = memory_kb(server) - before_kb;
+    long more_kb = process_resident_kb(server.pid) - before_kb;
     assert_at_most(more_kb, MOST_MEMORY_KB);
     expect_hello(other);
     int late = client_connect(server.port);
@@ -869,7 +740,7 @@ TEST(test_30_clients_may_go_at_any_time)
     struct server server = server_start();
     int other = client_connect(server.port);
     expect_hello(other);
-    int open = descriptors(server, NULL);
+    int open = process_descriptors(server.pid);
     static const char post[] = "POST /echo HTTP/1.1\r\nHost: a\r\n"
                                "Content-Length: 5\r\n\r\nhel";
     static const char *const begins[] = {"", "GET /", GET("/"), post};
@@ -877,11 +748,11 @@ TEST(test_30_clients_may_go_at_any_time)
         int fd = client_connect(server.port);
         client_send(fd, begins[i % 4]);
         if (i % 5 == 0)
-            reset(fd);
+            client_reset(fd);
         else
             close(fd);
     }
-    wait_until(descriptors(server, NULL) == open);
+    wait_until(process_descriptors(server.pid) == open);
 
     /* Half-closed: what is complete is answered, then comes the end. */
     int fd = client_connect(server.port);
@@ -899,18 +770,17 @@ TEST(test_30_clients_may_go_at_any_time)
     close(fd);
 
     /* While the server waits to send more, and before it sends: SIGPIPE. */
-    int slow = connect_narrow(server);
+    int slow = client_connect_narrow(server.port);
     flood(server, slow);
     close(slow);
     fd = client_connect(server.port);
-    wait_until(descriptors(server, NULL) == open + 1);
-    program_signal(server.program, SIGSTOP);
-    wait_until(is_in_state(server, 'T'));
+    wait_until(process_descriptors(server.pid) == open + 1);
+    process_stop(server.pid);
     client_send(fd, GET("/") GET("/"));
     shutdown(fd, SHUT_WR);
-    reset(fd);
-    program_signal(server.program, SIGCONT);
-    wait_until(descriptors(server, NULL) == open);
+    client_reset(fd);
+    process_continue(server.pid);
+    wait_until(process_descriptors(server.pid) == open);
     expect_hello(other);
     close(other);
     server_end(server);
@@ -921,14 +791,14 @@ TEST(test_30_clients_may_go_at_any_time)
 TEST(test_31_running_out_of_descriptors_is_survived)
 {
     struct server server = server_start();
-    limit_descriptors(server, 1);
+    process_limit_descriptors(server.pid, 1);
     int talking = client_connect(server.port);
     expect_hello(talking);
     int late = client_connect(server.port); /* in the queue of the listener */
     client_send(late, GET("/"));
-    expect_asleep(server);
+    process_expect_asleep(server.pid);
     expect_hello(talking);
-    limit_descriptors(server, 20);
+    process_limit_descriptors(server.pid, 20);
     struct pollfd answer = {.fd = late, .events = POLLIN};
     while (poll(&answer, 1, 0) == 0)
         expect_hello(talking);
@@ -982,10 +852,9 @@ static void expect_all_answered(void)
     char *end = requests;
     for (int i = 0; i < REQUESTS; i++)
         end = stpcpy(end, request);
-    program_signal(server.program, SIGSTOP);
-    wait_until(is_in_state(server, 'T'));
+    process_stop(server.pid);
     client_send_bytes(fd, requests, (size_t)(end - requests));
-    program_signal(server.program, SIGCONT);
+    process_continue(server.pid);
     for (int i = 0; i < REQUESTS; i++)
         assert_status(http_read(fd), 404);
     close(fd);
@@ -1027,7 +896,7 @@ TEST(test_32_what_fails_costs_one_connection_at_most)
 
 TEST(test_33_it_sleeps_while_there_is_nothing_to_do)
 {
-    enum { ENOUGH = 20, CLIENTS = 10 };
+    enum { CLIENTS = 10 };
     struct server server = server_start();
     int fds[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
@@ -1035,16 +904,7 @@ TEST(test_33_it_sleeps_while_there_is_nothing_to_do)
         expect_hello(fds[i]);
     }
     client_send(fds[0], "GET /hello"); /* it waits for the rest */
-    int looks = 0;
-    long before = -1;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < ENOUGH) {
-        long now = switches(server);
-        looks = now == before && is_in_state(server, 'S') ? looks + 1 : 0;
-        before = now;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
+    process_expect_idle(server.pid);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
     server_end(server);
@@ -1057,7 +917,7 @@ static void stop_busy(int signal)
     int fds[4];
     for (int i = 0; i < 3; i++)
         fds[i] = client_connect(server.port);
-    fds[3] = connect_narrow(server);
+    fds[3] = client_connect_narrow(server.port);
     expect_hello(fds[0]);
     client_send(fds[1], "GET /");
     assert_status(ask(fds[2], "GET / HTTP/2.0\r\n"), 505);
@@ -1096,9 +956,9 @@ TEST(test_35_one_thread_serves_a_thousand, .limit_ms = 2000)
                     text("GET /hello/%d HTTP/1.1\r\nHost: a\r\n\r\n", i));
     for (int i = count - 1; i >= 0; i -= 7)
         assert_body(http_read(fds[i]), text("Hello, %d!", i));
-    assert_int_equal(number_in_status(server, "Threads:"), 1);
+    assert_int_equal(process_threads(server.pid), 1);
     for (int i = 0; i < count; i++)
-        reset(fds[i]);
+        client_reset(fds[i]);
     free(fds);
     server_end(server);
 }

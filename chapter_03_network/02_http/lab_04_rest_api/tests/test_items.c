@@ -1,12 +1,12 @@
 /* The store, as functions. The program's tests are in test_rest_api.c. */
 #include "rest_api.h"
 #include "test/fault.h"
+#include "test/process.h"
 #include "test/test.h"
 
 #include <jansson.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -697,19 +697,6 @@ static void *come(void *arg)
     return NULL;
 }
 
-static bool is_asleep(pid_t tid)
-{
-    char path[64], line[256] = "";
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    const char *name_end =
-        fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-    fclose(file);
-    return name_end && strncmp(name_end, ") S", 3) == 0;
-}
-
 /* Waits until the second call is over, or asleep since the first has the lock.
  * Whoever waits for a lock that spins never sleeps: patience has an end. */
 static void wait_for(struct visit *v)
@@ -718,7 +705,8 @@ static void wait_for(struct visit *v)
     while ((tid = __atomic_load_n(&v->tid, __ATOMIC_RELAXED)) == 0)
         sched_yield();
     for (int i = 0; i < PATIENCE; i++)
-        if (__atomic_load_n(&v->over, __ATOMIC_RELAXED) || is_asleep(tid))
+        if (__atomic_load_n(&v->over, __ATOMIC_RELAXED) ||
+            thread_state(tid) == 'S')
             return;
 }
 

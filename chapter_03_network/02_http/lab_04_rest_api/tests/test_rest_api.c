@@ -1,12 +1,10 @@
 /* The program, from outside. The store's tests are in test_items.c. */
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 
-#include <fcntl.h>
 #include <jansson.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -109,18 +107,6 @@ static char *body_of(size_t len)
     return text("%*s", (int)len, PEN);
 }
 
-static char *slurp(struct server server, const char *file)
-{
-    static char bytes[8192];
-    int fd = open(text("/proc/%d/%s", (int)program_pid(server.program), file),
-                  O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, bytes, sizeof(bytes) - 1);
-    bytes[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
-    return bytes;
-}
-
 TEST(test_20_it_says_where_it_listens, .limit_ms = 2000)
 {
     struct server server = server_start();
@@ -136,42 +122,24 @@ TEST(test_20_it_says_where_it_listens, .limit_ms = 2000)
     const char *port = text("%d", server.port);
     struct program *again = start("--port", port);
     assert_int_equal(program_port(again), server.port);
-    r = run("--port", port);
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(
-        r, text("rest_api: 127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)));
+    assert_no_start(text("127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)),
+                    "--port", port);
     program_signal(again, SIGINT);
     assert_exit(program_wait(again), 0);
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: rest_api [--port PORT] [--threads N] "
-                             "[--max-items N]\n");
-}
+#define USAGE "[--port PORT] [--threads N] [--max-items N]\n"
 
 TEST(test_21_a_wrong_command_line_is_a_usage_error, .limit_ms = 2000)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "65536");
-    expect_usage("--port", NULL);
-    expect_usage("--threads", "0");
-    expect_usage("--threads", "65");
-    expect_usage("--max-items", "4294967297");
-    expect_usage("--speed", "9");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--port");
+    assert_usage(USAGE, "--threads", "0");
+    assert_usage(USAGE, "--threads", "65");
+    assert_usage(USAGE, "--max-items", "4294967297");
+    assert_usage(USAGE, "--speed", "9");
+    assert_usage(USAGE, "7");
 }
 
 TEST(test_22_the_life_of_an_item)
@@ -562,8 +530,7 @@ TEST(test_33_a_full_store_says_so)
 TEST(test_34_threads_serve_many_clients, .limit_ms = 3000)
 {
     struct server server = server_start_with("--threads", "3");
-    const char *status = strstr(slurp(server, "status"), "Threads:");
-    assert_at_least(status ? atoi(status + 8) : 0, 3 + 1);
+    assert_at_least(process_threads(program_pid(server.program)), 3 + 1);
     int fds[CLIENTS];
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = client_connect(server.port);
@@ -600,11 +567,12 @@ TEST(test_35_clients_may_go_at_any_time)
     int other = client_connect(server.port);
     assert_status(ask(other, "GET", "/items", NULL), 200);
     for (int i = 0; i < 20; i++) {
-        struct linger linger = {.l_onoff = i % 2, .l_linger = 0};
         int fd = client_connect(server.port);
         client_send(fd, begins[i % 5]);
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-        close(fd);
+        if (i % 2)
+            client_reset(fd);
+        else
+            close(fd);
     }
     expect_json(ask(other, "GET", "/items", NULL), 200, "[]");
     close(other);

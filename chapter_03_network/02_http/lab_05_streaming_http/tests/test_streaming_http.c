@@ -3,18 +3,16 @@
 #include "page.h"
 #include "test/fault.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +20,6 @@ enum {
     KEPT = 100,
     MAX_TEXT = 16 * 1024,
     MOST_LINES = 1000, /* of the log */
-    LOOKS = 5,         /* in a row, until a server counts as asleep */
 };
 
 struct server {
@@ -133,15 +130,6 @@ static void drain(int fd)
     } while (n > 0);
 }
 
-/* Closes with a reset, which leaves no TIME_WAIT: for what is done often, and
- * for clients that vanish. */
-static void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
 /* Sends it as the content of POST /events; the answer follows on fd. */
 static void send_event(int fd, const void *bytes, size_t len)
 {
@@ -159,7 +147,7 @@ static int post_bytes(const void *bytes, size_t len)
     send_event(fd, bytes, len);
     struct http_reply r = http_read(fd);
     assert_status(r, 200);
-    reset(fd);
+    client_reset(fd);
     return atoi(r.body);
 }
 
@@ -285,87 +273,6 @@ static void expect_big(struct listener *l, int first, int last)
     }
 }
 
-/* What the kernel says of the server. */
-
-static long status_number(const char *label)
-{
-    char status[4096];
-    int fd = open(text("/proc/%d/status", (int)server.pid), O_RDONLY);
-    ssize_t n = read(fd, status, sizeof(status) - 1);
-    close(fd);
-    status[n > 0 ? n : 0] = '\0';
-    const char *at = strstr(status, label);
-    return at ? strtol(at + strlen(label), NULL, 10) : 0;
-}
-
-static long memory_kb(void)
-{
-    return status_number("VmRSS:");
-}
-
-static long switches(void)
-{
-    return status_number("\nvoluntary_ctxt_switches:") +
-           status_number("nonvoluntary_ctxt_switches:");
-}
-
-static int descriptors(void)
-{
-    int count = 0;
-    DIR *directory = opendir(text("/proc/%d/fd", (int)server.pid));
-    for (struct dirent *entry; directory && (entry = readdir(directory));)
-        count += entry->d_name[0] != '.';
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
-/* Its letter, as ps shows it. */
-static int state(void)
-{
-    char stat[512];
-    int fd = open(text("/proc/%d/stat", (int)server.pid), O_RDONLY);
-    ssize_t n = read(fd, stat, sizeof(stat) - 1);
-    close(fd);
-    stat[n > 0 ? n : 0] = '\0';
-    const char *end = strrchr(stat, ')');
-    return end ? end[2] : '?';
-}
-
-static bool is_idle(void)
-{
-    static long before = -1;
-    static int looks;
-    long now = switches();
-    looks = now == before && state() == 'S' ? looks + 1 : 0;
-    before = now;
-    return looks >= 4 * LOOKS;
-}
-
-static void expect_asleep(void)
-{
-    int looks = 0;
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    while (looks < LOOKS) {
-        looks = state() == 'S' ? looks + 1 : 0;
-        test_pause();
-    }
-    test_waiting((struct test_place){0});
-}
-
-/* Between these two the server does not run: what clients do meanwhile it finds
- * all at once. */
-static void pause_server(void)
-{
-    program_signal(server.program, SIGSTOP);
-    wait_until(state() == 'T');
-}
-
-static void resume_server(void)
-{
-    program_signal(server.program, SIGCONT);
-}
-
 /* Command line, start and end. */
 
 TEST(test_01_it_says_where_it_listens_and_ends_on_a_signal)
@@ -385,46 +292,30 @@ TEST(test_01_it_says_where_it_listens_and_ends_on_a_signal)
     }
 }
 
-/* A server that begins in spite of it would not end by itself. */
-static void expect_usage(const char *first, const char *second)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0},
-                      (const char *const[]){first, second, NULL});
-    char *line = program_line(program);
-    if (line)
-        fail_msg("%s %s\nexpected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 first, second ? second : "", line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: streaming_http [--host ADDRESS] [--port "
-                             "PORT] [--interval-ms MS] [--retry-ms MS] "
-                             "[--beat-ms MS]\n");
-}
+#define USAGE                                                            \
+    "[--host ADDRESS] [--port PORT] [--interval-ms MS] [--retry-ms MS] " \
+    "[--beat-ms MS]\n"
 
 TEST(test_02_a_wrong_command_line_is_a_usage_error)
 {
-    expect_usage("--port", "80x");
-    expect_usage("--port", "65536");
-    expect_usage("--interval-ms", "-1");
-    expect_usage("--interval-ms", "");
-    expect_usage("--interval-ms", "3600001");
-    expect_usage("--retry-ms", "0");
-    expect_usage("--beat-ms", "0");
-    expect_usage("--beat-ms", NULL);
-    expect_usage("--host", "localhost");
-    expect_usage("7", NULL);
+    assert_usage(USAGE, "--port", "80x");
+    assert_usage(USAGE, "--port", "65536");
+    assert_usage(USAGE, "--interval-ms", "-1");
+    assert_usage(USAGE, "--interval-ms", "");
+    assert_usage(USAGE, "--interval-ms", "3600001");
+    assert_usage(USAGE, "--retry-ms", "0");
+    assert_usage(USAGE, "--beat-ms", "0");
+    assert_usage(USAGE, "--beat-ms");
+    assert_usage(USAGE, "--host", "localhost");
+    assert_usage(USAGE, "7");
 }
 
 TEST(test_03_an_address_that_cannot_be_had_is_reported)
 {
     begin_server();
-    struct run r = run("--port", text("%d", server.port));
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(r, text("streaming_http: 127.0.0.1:%d: %s\n",
-                                  server.port, strerror(EADDRINUSE)));
+    const char *port = text("%d", server.port);
+    assert_no_start(text("127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)),
+                    "--port", port);
     end_server();
 }
 
@@ -455,7 +346,8 @@ TEST(test_04_the_page_is_served)
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     client_send(fd, "G");
-    expect_asleep(); /* it has seen that, and that there is no more */
+    process_expect_asleep(
+        server.pid); /* it has seen that, and that there is no more */
     for (const char *at = &GET("/", "")[1]; *at; at++)
         client_send_bytes(fd, at, 1);
     shutdown(fd, SHUT_WR);
@@ -518,9 +410,9 @@ TEST(test_06_an_event_is_posted)
 
     /* Its content comes late, in two pieces. */
     fd = ask("POST /events?a=b HTTP/1.0\r\nContent-Length: 6\r\n\r\n");
-    expect_asleep();
+    process_expect_asleep(server.pid);
     client_send(fd, "one");
-    expect_asleep();
+    process_expect_asleep(server.pid);
     client_send(fd, "two and what is too much");
     r = http_read(fd);
     assert_body(r, "3");
@@ -763,7 +655,7 @@ static void expect_resumption(const char *last_id, int first, int newest)
 {
     struct listener l = listen_from(text("Last-Event-ID: %s\r\n", last_id));
     expect_xs(&l, first, newest);
-    reset(l.fd);
+    client_reset(l.fd);
 }
 
 TEST(test_14_a_listener_goes_on_where_it_stopped)
@@ -783,9 +675,9 @@ TEST(test_14_a_listener_goes_on_where_it_stopped)
     expect_xs(&again, 6, 6);
     expect_xs(&all, 6, 6);
     expect_xs(&none, 6, 6);
-    reset(again.fd);
-    reset(all.fd);
-    reset(none.fd);
+    client_reset(again.fd);
+    client_reset(all.fd);
+    client_reset(none.fd);
 
     /* Without the field nothing comes again. */
     struct listener fresh = listen_now();
@@ -805,7 +697,7 @@ static void expect_gap(const char *last_id, int first, int newest)
     struct listener l = listen_from(text("Last-Event-ID: %s\r\n", last_id));
     expect_events(&l, text("event: gap\ndata: %d\n\n", first));
     expect_xs(&l, first, newest);
-    reset(l.fd);
+    client_reset(l.fd);
 }
 
 TEST(test_15_a_listener_that_cannot_go_on_is_told)
@@ -848,9 +740,9 @@ TEST(test_16_two_hundred_listeners_get_each_event)
         for (int i = LISTENERS - 1; i >= 0; i--)
             expect_xs(&all[i], id, id);
     }
-    assert_int_equal(status_number("Threads:"), 1);
+    assert_int_equal(process_threads(server.pid), 1);
     for (int i = 0; i < LISTENERS; i++)
-        reset(all[i].fd);
+        client_reset(all[i].fd);
     free(all);
     end_server();
 }
@@ -858,14 +750,14 @@ TEST(test_16_two_hundred_listeners_get_each_event)
 TEST(test_17_who_leaves_early_is_noticed)
 {
     begin_server();
-    int before = descriptors();
+    int before = process_descriptors(server.pid);
     struct listener l = listen_now();
     close(l.fd);
     expect_log(l.name, "left /sse");
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(server.pid) == before);
 
     l = listen_now();
-    reset(l.fd);
+    client_reset(l.fd);
     expect_log(l.name, "left /sse");
 
     l = listen_now();
@@ -881,7 +773,7 @@ TEST(test_17_who_leaves_early_is_noticed)
     assert_string_equal(http_chunk(fd, NULL), piece(1, 1));
     close(fd);
     expect_log(name, "left /stream");
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(server.pid) == before);
     end_server();
 }
 
@@ -899,15 +791,15 @@ TEST(test_18_a_listener_that_is_gone_ends_nobody_else)
     int fd = client_connect(server.port);
     client_send(fd, "POST /events HTTP/1.1\r\nHost: test\r\n"
                     "Content-Length: 1\r\n\r\n");
-    expect_asleep();
-    pause_server();
+    process_expect_asleep(server.pid);
+    process_stop(server.pid);
     client_send(fd, "x");
     for (int i = 0; i < GONE; i++) {
         if (i % 2 == 0)
             shutdown(gone[i].fd, SHUT_WR);
-        reset(gone[i].fd);
+        client_reset(gone[i].fd);
     }
-    resume_server();
+    process_continue(server.pid);
     struct http_reply r = http_read(fd);
     assert_body(r, "1");
     close(fd);
@@ -928,7 +820,8 @@ TEST(test_19_a_slow_listener_gets_all_when_it_reads)
     expect_big(&slow, 1, KEPT);
     post("x");
     expect_xs(&slow, KEPT + 1, KEPT + 1);
-    expect_asleep(); /* it does not ask any more whether it may write */
+    process_expect_asleep(
+        server.pid); /* it does not ask any more whether it may write */
     close(slow.fd);
     end_server();
 }
@@ -956,15 +849,15 @@ TEST(test_21_what_slow_listeners_have_to_get_is_kept_once)
     struct listener slow[SLOW];
     begin_server();
     post_big(1, KEPT); /* now the server has all that it keeps */
-    long before = memory_kb();
+    long before = process_resident_kb(server.pid);
     for (int i = 0; i < SLOW; i++)
         slow[i] = listen_narrow();
     for (int number = KEPT + 1; number < 2 * KEPT; number++)
         post_bytes(big_text(number), MAX_TEXT);
-    assert_at_most(memory_kb() - before, ALL_KB);
+    assert_at_most(process_resident_kb(server.pid) - before, ALL_KB);
     expect_big(&slow[0], KEPT + 1, 2 * KEPT - 1);
     for (int i = 0; i < SLOW; i++)
-        reset(slow[i].fd);
+        client_reset(slow[i].fd);
     end_server();
 }
 
@@ -999,7 +892,7 @@ TEST(test_22_an_idle_listener_gets_a_comment)
 TEST(test_23_who_says_nothing_is_closed_at_the_second_beat)
 {
     begin((struct run_options){0}, "20");
-    int before = descriptors();
+    int before = process_descriptors(server.pid);
     int silent = client_connect(server.port);
     int half = client_connect(server.port);
     send(half, "GET / HT", 8, MSG_NOSIGNAL);
@@ -1011,7 +904,7 @@ TEST(test_23_who_says_nothing_is_closed_at_the_second_beat)
     /* Its answer is complete, and it does not close. */
     int fd = ask_in_time(GET("/nothing", ""));
     assert_status(http_read(fd), 404);
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(server.pid) == before);
     close(fd);
     end_server();
 }
@@ -1048,20 +941,6 @@ TEST(test_24_a_client_that_is_busy_sending_gets_its_answer)
     end_server();
 }
 
-/* Lets the server have only this many more descriptors than it has now. */
-static void limit_descriptors(int more)
-{
-    struct rlimit limit;
-    if (prlimit(server.pid, RLIMIT_NOFILE, NULL, &limit) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-    for (limit.rlim_cur = 0; more > 0; limit.rlim_cur++)
-        more -=
-            access(text("/proc/%d/fd/%d", (int)server.pid, (int)limit.rlim_cur),
-                   F_OK) == -1;
-    if (prlimit(server.pid, RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-}
-
 /* No connection ends: the descriptors become free elsewhere. Meanwhile events
  * are made, so that the server is never long without something to do. */
 TEST(test_25_running_out_of_descriptors_is_survived)
@@ -1070,16 +949,16 @@ TEST(test_25_running_out_of_descriptors_is_survived)
     struct listener l = listen_now();
     int poster = client_connect(server.port);
     client_send(poster, "POST /events HTTP/1.1\r\nHost: test\r\n");
-    expect_asleep();
-    limit_descriptors(0);
+    process_expect_asleep(server.pid);
+    process_limit_descriptors(server.pid, 0);
     int late = ask(GET("/", "")); /* in the queue of the listener */
-    expect_asleep();
+    process_expect_asleep(server.pid);
     client_send(poster, "Content-Length: 1\r\n\r\nx");
     struct http_reply r = http_read(poster);
     assert_status(r, 200);
     expect_xs(&l, 1, 1);
-    expect_asleep();
-    limit_descriptors(20);
+    process_expect_asleep(server.pid);
+    process_limit_descriptors(server.pid, 20);
     struct pollfd answer = {.fd = late, .events = POLLIN};
     while (poll(&answer, 1, 0) == 0)
         client_send(l.fd, "still here");
@@ -1139,7 +1018,7 @@ static void expect_served_but_one(void)
         char byte;
         send(fd, GET("/", ""), strlen(GET("/", "")), MSG_NOSIGNAL);
         served += recv(fd, &byte, 1, 0) == 1;
-        reset(fd);
+        client_reset(fd);
     }
     assert_at_least(served, 7);
 }
@@ -1176,9 +1055,9 @@ TEST(test_28_memory_that_runs_out_ends_no_server)
                               "Content-Length: 1\r\n\r\nx";
         send(fd, request, strlen(request), MSG_NOSIGNAL);
         drain(fd);
-        reset(fd);
+        client_reset(fd);
     }
-    reset(listener);
+    client_reset(listener);
     end_server();
 }
 
@@ -1192,7 +1071,7 @@ TEST(test_29_it_sleeps_while_there_is_nothing_to_do)
     int done = ask(GET("/", ""));
     http_read(done);
     post("x");
-    wait_until(is_idle());
+    process_expect_idle(server.pid);
     close(l.fd);
     close(stream);
     close(half);

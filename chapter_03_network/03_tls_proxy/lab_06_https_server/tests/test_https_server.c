@@ -5,28 +5,24 @@
 #include "certificates.h"
 #include "test/client.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 #include "tls.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     BIG = 8 << 20, /* bytes of /big */
-    LOOKS = 5,     /* in a row, until a server counts as asleep */
 };
 
 /* The server under test. */
 static struct program *server;
+static pid_t pid;
 static int port;
 
 /* The system's own openssl.cnf may ask for more than OpenSSL does: without it
@@ -48,6 +44,7 @@ static void serve_with(struct run_options options, const char *const *args)
 {
     options.env = plain_openssl;
     server = program_start(TEST_PLACE("start"), options, args);
+    pid = program_pid(server);
     port = program_port(server);
 }
 
@@ -85,89 +82,7 @@ static void expect_served(void)
     tls_close(tls);
 }
 
-/* What the kernel says of the server. */
-
-static int entries(const char *folder)
-{
-    int count = 0;
-    DIR *directory =
-        opendir(text("/proc/%d/%s", (int)program_pid(server), folder));
-    while (directory && readdir(directory))
-        count++;
-    if (directory)
-        closedir(directory);
-    return count - 2; /* . and .. */
-}
-
-static int descriptors(void)
-{
-    return entries("fd");
-}
-
-/* Of a server with one thread. Static: tests look a thousand times. */
-static const char *status_file(const char *file)
-{
-    static char path[64], bytes[4096];
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)program_pid(server), file);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, bytes, sizeof(bytes) - 1);
-    bytes[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
-    return bytes;
-}
-
-static long status_number(const char *label)
-{
-    const char *at = strstr(status_file("status"), label);
-    return at ? strtol(at + strlen(label), NULL, 10) : 0;
-}
-
-static bool is_in_state(char letter)
-{
-    const char *end = strrchr(status_file("stat"), ')');
-    return end && end[1] == ' ' && end[2] == letter;
-}
-
-static void expect_asleep(void)
-{
-    test_waiting(TEST_PLACE("waited until the server sleeps"));
-    for (int looks = 0; looks < LOOKS; test_pause())
-        looks = is_in_state('S') ? looks + 1 : 0;
-    test_waiting((struct test_place){0});
-}
-
-static void pause_server(void)
-{
-    program_signal(server, SIGSTOP);
-    wait_until(is_in_state('T'));
-}
-
-static void limit_descriptors(int more)
-{
-    bool used[1024] = {0};
-    DIR *directory = opendir(text("/proc/%d/fd", (int)program_pid(server)));
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (entry->d_name[0] != '.' && atoi(entry->d_name) < 1024)
-            used[atoi(entry->d_name)] = true;
-    }
-    closedir(directory);
-    struct rlimit limit;
-    prlimit(program_pid(server), RLIMIT_NOFILE, NULL, &limit);
-    for (limit.rlim_cur = 0; more > 0; limit.rlim_cur++)
-        more -= !used[limit.rlim_cur];
-    if (prlimit(program_pid(server), RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-}
-
 /* Plain TCP. */
-
-static void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
 
 /* All that comes, until the connection ends, in whatever way. */
 static size_t receive_rest(int fd, char *bytes, size_t size)
@@ -199,39 +114,24 @@ TEST(test_01_it_says_where_it_listens)
     end();
 }
 
-static void expect_usage(const char *const *args)
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0}, args);
-    if (program_line(program))
-        fail_msg("expected: the usage line on standard error\n"
-                 "actual:   the server begins");
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(
-        r, "usage: https_server --cert FILE --key FILE "
-           "[--cert FILE --key FILE]... [--port PORT] [--timeout-ms N]\n");
-}
+#define ONE "--cert", "one.pem", "--key", "one.key"
+#define USAGE                                                           \
+    "--cert FILE --key FILE [--cert FILE --key FILE]... [--port PORT] " \
+    "[--timeout-ms N]\n"
 
 TEST(test_02_a_wrong_command_line_is_a_usage_error)
 {
     certificates();
-    static const char *const wrong[][7] = {
-        {"--port", "0"},
-        {"--cert", "one.pem"},
-        {"--cert", "one.pem", "--key", "one.key", "--cert", "two.pem"},
-        {"--cert", "one.pem", "--key", "one.key", "--port", "65536"},
-        {"--cert", "one.pem", "--key", "one.key", "--port", "80x"},
-        {"--cert", "one.pem", "--key", "one.key", "--port", ""},
-        {"--cert", "one.pem", "--key", "one.key", "--timeout-ms", "0"},
-        {"--cert", "one.pem", "--key", "one.key", "--timeout-ms"},
-        {"--cert", "one.pem", "--key", "one.key", "one.test"},
-        {"--cert", "one.pem", "--key", "one.key", "--host", "::1"},
-    };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
-        expect_usage((const char *const[]){
-            wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], wrong[i][4],
-            wrong[i][5], wrong[i][6], NULL});
+    assert_usage(USAGE, "--port", "0");
+    assert_usage(USAGE, "--cert", "one.pem");
+    assert_usage(USAGE, ONE, "--cert", "two.pem");
+    assert_usage(USAGE, ONE, "--port", "65536");
+    assert_usage(USAGE, ONE, "--port", "80x");
+    assert_usage(USAGE, ONE, "--port", "");
+    assert_usage(USAGE, ONE, "--timeout-ms", "0");
+    assert_usage(USAGE, ONE, "--timeout-ms");
+    assert_usage(USAGE, ONE, "one.test");
+    assert_usage(USAGE, ONE, "--host", "::1");
 }
 
 static void expect_no_start(const char *cert, const char *key,
@@ -271,12 +171,8 @@ TEST(test_03_files_that_cannot_be_used_are_told)
 TEST(test_04_a_port_that_is_taken_is_told)
 {
     serve();
-    struct run r = run("--cert", "one.pem", "--key", "one.key", "--port",
-                       text("%d", port));
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(r, text("https_server: 127.0.0.1:%d: %s\n", port,
-                                  strerror(EADDRINUSE)));
+    assert_no_start(text("127.0.0.1:%d: %s\n", port, strerror(EADDRINUSE)), ONE,
+                    "--port", text("%d", port));
     expect_served();
     end();
 }
@@ -592,7 +488,7 @@ TEST(test_17_a_handshake_has_to_end_in_time)
 {
     char hello[4096];
     serve_impatiently();
-    int before = descriptors();
+    int before = process_descriptors(pid);
     struct tls_options options = {.name = "one.test"};
     size_t len = tls_hello(options, hello, sizeof(hello));
     /* On a machine that is busy enough ours may come too late as well. */
@@ -618,7 +514,7 @@ TEST(test_17_a_handshake_has_to_end_in_time)
     tls_send(patient, "GET / HTTP/1.0\r\n\r\n");
     tls_read(patient);
     tls_expect_end(patient);
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(pid) == before);
     tls_drop(patient);
     end();
 }
@@ -648,7 +544,7 @@ static void expect_no_http(const char *bytes, size_t len)
 TEST(test_18_what_is_not_tls_is_refused)
 {
     serve();
-    int before = descriptors();
+    int before = process_descriptors(pid);
     struct tls *other = tls_connect(port, "one.test");
     static const char plain[] = "GET / HTTP/1.1\r\nHost: one.test\r\n\r\n";
     static const char ssh[] = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\r\n";
@@ -660,7 +556,7 @@ TEST(test_18_what_is_not_tls_is_refused)
     expect_no_http(zeros, sizeof(zeros));
     expect_body(tls_get(other, "/"), "Hello, TLS!\n");
     tls_close(other);
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(pid) == before);
     end();
 }
 
@@ -668,7 +564,7 @@ TEST(test_19_a_handshake_may_be_cut_anywhere)
 {
     char hello[4096];
     serve();
-    int before = descriptors();
+    int before = process_descriptors(pid);
     size_t len = tls_hello((struct tls_options){.name = "one.test"}, hello,
                            sizeof(hello));
     const size_t cuts[] = {0, 1, 5, 6, len / 2, len - 1, len};
@@ -677,10 +573,10 @@ TEST(test_19_a_handshake_may_be_cut_anywhere)
         client_send_bytes(polite, hello, cuts[i]);
         client_send_bytes(rude, hello, cuts[i]);
         close(polite);
-        reset(rude);
+        client_reset(rude);
     }
     expect_served();
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(pid) == before);
     end();
 }
 
@@ -718,7 +614,7 @@ TEST(test_20_an_error_stays_with_its_connection)
         expect_alert((struct tls_options){.alpn = "\x02h2"},
                      SSL_AD_NO_APPLICATION_PROTOCOL);
         tls_send(tls, "GET / HTTP/1.1\r\n");
-        expect_asleep(); /* it has read the half, and waits */
+        process_expect_asleep(pid); /* it has read the half, and waits */
         tls_send(tls, "Host: one.test\r\n\r\n");
         expect_body(tls_read(tls), "Hello, TLS!\n");
     }
@@ -728,7 +624,7 @@ TEST(test_20_an_error_stays_with_its_connection)
     tls = connect_narrow();
     tls_send(tls, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_status(tls_read_head(tls), 200);
-    expect_asleep(); /* it waits for room */
+    process_expect_asleep(pid); /* it waits for room */
     expect_no_http("rubbish", 7);
     read_big(tls, 0, BIG);
     tls_close(tls);
@@ -740,7 +636,7 @@ TEST(test_20_an_error_stays_with_its_connection)
 TEST(test_21_an_end_without_a_word_ends_one_connection)
 {
     serve();
-    int before = descriptors();
+    int before = process_descriptors(pid);
     struct tls *other = tls_connect(port, "one.test");
     static const char *const said[] = {"", "GET / HT",
                                        "GET / HTTP/1.1\r\nHost: a\r\n\r\n"};
@@ -754,7 +650,7 @@ TEST(test_21_an_end_without_a_word_ends_one_connection)
         tls_drop(dropped);
         tls_reset(reset);
     }
-    wait_until(descriptors() == before + 1);
+    wait_until(process_descriptors(pid) == before + 1);
     expect_body(tls_get(other, "/"), "Hello, TLS!\n");
     tls_close(other);
     end();
@@ -763,7 +659,7 @@ TEST(test_21_an_end_without_a_word_ends_one_connection)
 TEST(test_22_the_end_is_announced)
 {
     serve();
-    int before = descriptors();
+    int before = process_descriptors(pid);
     /* By the server, */
     struct tls *tls = tls_connect(port, "one.test");
     tls_send(tls, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -783,7 +679,7 @@ TEST(test_22_the_end_is_announced)
         tls_expect_end(tls);
         tls_drop(tls);
     }
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(pid) == before);
     end();
 }
 
@@ -800,7 +696,7 @@ TEST(test_23_bytes_after_the_last_request_do_not_cut_the_answer)
     tls_send_bytes(tls, more, sizeof(more));
     assert_status(tls_read_head(tls), 200);
     read_big(tls, 0, BIG - LAST);
-    expect_asleep(); /* it has sent what it could */
+    process_expect_asleep(pid); /* it has sent what it could */
     read_big(tls, BIG - LAST, BIG);
     tls_expect_end(tls);
     tls_close(tls);
@@ -814,7 +710,7 @@ TEST(test_24_a_big_answer_comes_whole_and_holds_nobody)
     tls_send(slow, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
                    "GET /whoami HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_status(tls_read_head(slow), 200);
-    expect_asleep(); /* nobody reads */
+    process_expect_asleep(pid); /* nobody reads */
     expect_served();
     read_big(slow, 0, BIG);
     expect_in_body(tls_read(slow), "name: one.test\n");
@@ -825,26 +721,26 @@ TEST(test_24_a_big_answer_comes_whole_and_holds_nobody)
 TEST(test_25_a_client_that_goes_meanwhile_ends_nobody)
 {
     serve();
-    int before = descriptors();
+    int before = process_descriptors(pid);
     struct tls *other = tls_connect(port, "one.test");
     struct tls *slow = connect_narrow();
     tls_send(slow, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
     tls_read_head(slow);
-    expect_asleep();
+    process_expect_asleep(pid);
     tls_reset(slow);
 
     /* Half-closed, then gone, before the server has read the request: what
      * it sends then raises SIGPIPE. */
     struct tls *gone = tls_connect(port, "one.test");
     expect_body(tls_get(gone, "/"), "Hello, TLS!\n");
-    pause_server();
+    process_stop(pid);
     tls_send(gone, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     shutdown(gone->fd, SHUT_WR);
     tls_reset(gone);
-    program_signal(server, SIGCONT);
+    process_continue(pid);
     expect_body(tls_get(other, "/"), "Hello, TLS!\n");
     tls_close(other);
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(pid) == before);
     end();
 }
 
@@ -958,17 +854,17 @@ TEST(test_30_one_thread_serves_fifty_at_once)
     enum { CLIENTS = 50 };
     struct tls *clients[CLIENTS];
     serve();
-    int before = descriptors();
+    int before = process_descriptors(pid);
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = tls_connect(port, i % 2 ? "one.test" : "two.test");
     for (int i = 0; i < CLIENTS; i++)
         tls_send(clients[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     for (int i = CLIENTS - 1; i >= 0; i--)
         expect_body(tls_read(clients[i]), "Hello, TLS!\n");
-    assert_int_equal(entries("task"), 1);
+    assert_int_equal(process_threads(pid), 1);
     for (int i = 0; i < CLIENTS; i++)
         tls_close(clients[i]);
-    wait_until(descriptors() == before);
+    wait_until(process_descriptors(pid) == before);
     end();
 }
 
@@ -977,8 +873,8 @@ TEST(test_31_running_out_of_descriptors_is_survived)
     serve();
     struct tls *old = tls_connect(port, "one.test");
     assert_true(tls_is_served(old));
-    int before = descriptors();
-    limit_descriptors(2);
+    int before = process_descriptors(pid);
+    process_limit_descriptors(pid, 2);
     struct tls *first = tls_connect(port, "one.test");
     struct tls *second = tls_connect(port, "two.test");
     assert_true(tls_is_served(first));
@@ -987,16 +883,16 @@ TEST(test_31_running_out_of_descriptors_is_survived)
     int late = client_connect(port); /* in the queue of the listener */
     assert_true(tls_is_served(old));
     assert_true(tls_is_served(first));
-    expect_asleep();
+    process_expect_asleep(pid);
 
     tls_reset(first);
     tls_reset(second);
     /* late may get one of their descriptors; the other is free then. */
-    wait_until(descriptors() <= before + 1);
+    wait_until(process_descriptors(pid) <= before + 1);
     expect_served();
     assert_true(tls_is_served(old));
-    limit_descriptors(20);
-    reset(late);
+    process_limit_descriptors(pid, 20);
+    client_reset(late);
     tls_close(old);
     end();
 }
@@ -1034,19 +930,6 @@ TEST(test_32_calls_that_fail_are_survived)
     expect_served_but_one();
 }
 
-/* Looks in a row in which the server did not run at all. */
-static bool is_idle(void)
-{
-    enum { ENOUGH = 20 };
-    static long before = -1;
-    static int looks;
-    long now = status_number("\nvoluntary_ctxt_switches:") +
-               status_number("nonvoluntary_ctxt_switches:");
-    looks = now == before && is_in_state('S') ? looks + 1 : 0;
-    before = now;
-    return looks >= ENOUGH;
-}
-
 TEST(test_33_it_sleeps_while_there_is_nothing_to_do)
 {
     serve();
@@ -1055,7 +938,7 @@ TEST(test_33_it_sleeps_while_there_is_nothing_to_do)
     int stalled = client_connect(port);
     struct tls *slow = connect_narrow();
     tls_send(slow, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until(is_idle());
+    process_expect_idle(pid);
     close(stalled);
     tls_reset(slow);
     tls_close(tls);
@@ -1089,11 +972,11 @@ TEST(test_34_sigterm_and_sigint_end_it_cleanly)
     struct tls *busy = tls_connect(port, "one.test");
     struct http_reply answer = tls_get(busy, "/");
     size_t least = strlen(answer.head) + answer.body_len; /* TLS adds to it */
-    pause_server();
+    process_stop(pid);
     for (int i = 0; i < RECORDS; i++)
         tls_send_bytes(busy, bytes, sizeof(bytes));
     program_signal(server, SIGTERM);
-    program_signal(server, SIGCONT);
+    process_continue(pid);
     assert_exit(program_wait(server), 0);
     if (receive_rest(busy->fd, answers, sizeof(answers)) >=
         least * EACH * RECORDS)

@@ -1,6 +1,5 @@
 #include "tls.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -10,7 +9,6 @@
 #include <unistd.h>
 
 enum {
-    NARROW = 64 * 1024, /* socket buffers of a client that does not read */
     MAX_HEAD = 8192,
     MAX_BODY = 16 << 20,
 };
@@ -56,20 +54,6 @@ static SSL *new_client(struct tls_options options)
     return ssl;
 }
 
-static int connect_narrow(int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int size = NARROW;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
-        fail_msg("connecting to the server: %s", strerror(errno));
-    return fd;
-}
-
 struct tls *tls_begin(int fd, struct tls_options options,
                       struct tls_failure *failure)
 {
@@ -99,7 +83,8 @@ struct tls *tls_begin(int fd, struct tls_options options,
 struct tls *tls_try(int port, struct tls_options options,
                     struct tls_failure *failure)
 {
-    int fd = options.narrow ? connect_narrow(port) : client_connect(port);
+    int fd =
+        options.narrow ? client_connect_narrow(port) : client_connect(port);
     return tls_begin(fd, options, failure);
 }
 

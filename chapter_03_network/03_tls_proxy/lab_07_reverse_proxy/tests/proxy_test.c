@@ -1,14 +1,9 @@
 #include "proxy_test.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -99,13 +94,6 @@ void assert_counts(struct run r, struct backend backend, int answered,
                                    backend.port, answered, failed));
 }
 
-void reset(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(fd);
-}
-
 char *read_to_end(int fd, size_t *len, bool *was_reset)
 {
     static char bytes[1 << 16];
@@ -131,6 +119,32 @@ int round_trip(int client, struct backend backend)
     assert_status(r, 200);
     assert_body(r, "hello");
     return fd;
+}
+
+bool can_connect(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int result = connect(fd, (struct sockaddr *)&address, sizeof(address));
+    close(fd);
+    return result == 0;
+}
+
+struct program *nginx_start(int port, const char *locations)
+{
+    write_text("nginx.conf",
+               "daemon off; master_process off; pid nginx.pid;\n"
+               "error_log stderr crit; events { }\n"
+               "http { access_log off; client_body_temp_path body;\n"
+               "proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
+               "uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
+               "server { listen 127.0.0.1:%d reuseport;\n"
+               "%s } }\n",
+               port, locations);
+    return start_with((struct run_options){.program = "nginx"}, "-p", ".", "-c",
+                      "nginx.conf", "-e", "stderr");
 }
 
 /* Much at once. */
@@ -172,7 +186,7 @@ size_t flood(struct proxy *proxy, int fd, size_t sent, size_t most)
     test_waiting(TEST_PLACE("waited until the proxy stops reading"));
     while (looks < LOOKS && sent < most) {
         size_t now = send_some(fd, sent, most);
-        looks = now == sent && proxy_is_asleep(proxy) ? looks + 1 : 0;
+        looks = now == sent && process_is_asleep(proxy->pid) ? looks + 1 : 0;
         if (now == sent)
             test_pause();
         sent = now;
@@ -206,134 +220,4 @@ void transfer(int from, int to, size_t sent, size_t len)
         got += (size_t)n;
     }
     test_waiting((struct test_place){0});
-}
-
-/* /proc. */
-
-static int count_entries(const char *path)
-{
-    int count = 0;
-    DIR *directory = opendir(path);
-    for (struct dirent *entry; directory && (entry = readdir(directory));)
-        count += entry->d_name[0] != '.';
-    if (directory)
-        closedir(directory);
-    return count;
-}
-
-int proxy_descriptors(struct proxy *proxy)
-{
-    return count_entries(text("/proc/%d/fd", (int)proxy->pid));
-}
-
-int proxy_threads(struct proxy *proxy)
-{
-    return count_entries(text("/proc/%d/task", (int)proxy->pid));
-}
-
-/* Reads a file of /proc that may vanish at any time. */
-static void slurp(const char *path, char *buf, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? 0 : read(fd, buf, size - 1);
-    buf[n > 0 ? n : 0] = '\0';
-    if (fd != -1)
-        close(fd);
-}
-
-static long number_after(const char *text, const char *label)
-{
-    const char *at = strstr(text, label);
-    return at ? strtol(at + strlen(label), NULL, 10) : 0;
-}
-
-long proxy_memory_kb(struct proxy *proxy)
-{
-    char status[4096];
-    slurp(text("/proc/%d/status", (int)proxy->pid), status, sizeof(status));
-    return number_after(status, "VmRSS:");
-}
-
-/* Its threads that sleep ('S') or are stopped ('T'), and how often all of them
- * have gone to sleep. */
-static int threads_that(char state, struct proxy *proxy, long *switches)
-{
-    int count = 0;
-    const char *line = text("State:\t%c", state);
-    DIR *tasks = opendir(text("/proc/%d/task", (int)proxy->pid));
-    for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
-        char path[512], status[4096];
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)proxy->pid,
-                 entry->d_name);
-        slurp(path, status, sizeof(status));
-        count += strstr(status, line) != NULL;
-        *switches += number_after(status, "\nvoluntary_ctxt_switches:") +
-                     number_after(status, "nonvoluntary_ctxt_switches:");
-    }
-    if (tasks)
-        closedir(tasks);
-    return count;
-}
-
-bool proxy_is_asleep(struct proxy *proxy)
-{
-    long switches = 0;
-    return threads_that('S', proxy, &switches) == proxy_threads(proxy);
-}
-
-void proxy_stop(struct proxy *proxy)
-{
-    long switches = 0;
-    program_signal(proxy->program, SIGSTOP);
-    wait_until(threads_that('T', proxy, &switches) == proxy_threads(proxy));
-}
-
-void proxy_continue(struct proxy *proxy)
-{
-    program_signal(proxy->program, SIGCONT);
-}
-
-void proxy_expect_asleep(struct proxy *proxy)
-{
-    test_waiting(TEST_PLACE("waited until the proxy sleeps"));
-    for (int looks = 0; looks < LOOKS; test_pause())
-        looks = proxy_is_asleep(proxy) ? looks + 1 : 0;
-    test_waiting((struct test_place){0});
-}
-
-/* Looks in a row in which no thread ran at all. */
-void proxy_expect_idle(struct proxy *proxy)
-{
-    long before = -1;
-    test_waiting(TEST_PLACE("waited until the proxy sleeps"));
-    for (int looks = 0; looks < LOOKS; test_pause()) {
-        long now = 0;
-        bool asleep = threads_that('S', proxy, &now) == proxy_threads(proxy);
-        looks = asleep && now == before ? looks + 1 : 0;
-        before = now;
-    }
-    test_waiting((struct test_place){0});
-}
-
-void proxy_limit_descriptors(struct proxy *proxy, int more)
-{
-    bool used[1024] = {0};
-    DIR *fds = opendir(text("/proc/%d/fd", (int)proxy->pid));
-    for (struct dirent *entry; fds && (entry = readdir(fds));) {
-        int fd = atoi(entry->d_name);
-        if (entry->d_name[0] != '.' && fd < 1024)
-            used[fd] = true;
-    }
-    if (fds)
-        closedir(fds);
-    struct rlimit limit;
-    if (prlimit(proxy->pid, RLIMIT_NOFILE, NULL, &limit) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
-    limit.rlim_cur = 0;
-    while (more > 0)
-        more -= !used[limit.rlim_cur++];
-    if (prlimit(proxy->pid, RLIMIT_NOFILE, &limit, NULL) == -1)
-        fail_msg("prlimit: %s", strerror(errno));
 }

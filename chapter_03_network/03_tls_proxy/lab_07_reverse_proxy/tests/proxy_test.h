@@ -18,6 +18,7 @@
 
 #include "test/client.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 #include <sys/types.h>
 
@@ -64,12 +65,15 @@ struct run proxy_end(struct proxy *proxy);
 void assert_counts(struct run r, struct backend backend, int answered,
                    int failed);
 
-/* Closes our side with a reset. */
-void reset(int fd);
 /* All bytes until the end, or until a reset. *was_reset may be NULL. */
 char *read_to_end(int fd, size_t *len, bool *was_reset);
 /* Has the client's request go to the backend, and its answer come back. */
 int round_trip(int client, struct backend backend);
+
+/* Somebody listens there. */
+bool can_connect(int port);
+/* nginx as a backend, at the port of a dead one, in the working directory. */
+struct program *nginx_start(int port, const char *locations);
 
 /* Much at once. Socket buffers are made small, so that little is on its way. */
 void narrow(int fd);
@@ -79,20 +83,5 @@ size_t flood(struct proxy *proxy, int fd, size_t sent, size_t most);
 /* Sends the pattern from `sent` to len, and at the same time reads it, from its
  * start, at the other end. */
 void transfer(int from, int to, size_t sent, size_t len);
-
-/* /proc. */
-int proxy_descriptors(struct proxy *proxy);
-int proxy_threads(struct proxy *proxy);
-long proxy_memory_kb(struct proxy *proxy);
-bool proxy_is_asleep(struct proxy *proxy);
-/* It is asleep whenever one looks: it may wake up, but it does not spin. */
-void proxy_expect_asleep(struct proxy *proxy);
-/* It sleeps, and goes on sleeping. */
-void proxy_expect_idle(struct proxy *proxy);
-/* It sees nothing until it goes on, and then all at once. */
-void proxy_stop(struct proxy *proxy);
-void proxy_continue(struct proxy *proxy);
-/* Lets it have only this many more descriptors than now. */
-void proxy_limit_descriptors(struct proxy *proxy, int more);
 
 #endif

@@ -356,50 +356,36 @@ TEST(test_09_threads_share_the_choice_and_the_counters)
 
 /* The program: tests from 10 on. */
 
-static void expect_usage(const char *const args[])
-{
-    struct program *program =
-        program_start(TEST_PLACE("start"), (struct run_options){0}, args);
-    char *line = program_line(program);
-    if (line)
-        fail_msg("expected: the usage line on standard error\n"
-                 "actual:   \"%s\" on standard output",
-                 line);
-    struct run r = program_wait(program);
-    assert_exit(r, 2);
-    assert_error_contains(r, "usage: reverse_proxy [--port PORT] [--threads N]"
-                             " [--timeout-ms MS] --backend ADDRESS:PORT ...\n");
-}
+#define GOOD "--backend", "127.0.0.1:80"
+#define USAGE                                        \
+    "[--port PORT] [--threads N] [--timeout-ms MS] " \
+    "--backend ADDRESS:PORT ...\n"
 
 TEST(test_10_the_command_line)
 {
-#define WRONG(...) expect_usage((const char *const[]){__VA_ARGS__, NULL})
-#define GOOD "--backend", "127.0.0.1:80"
-    expect_usage((const char *const[]){NULL});
-    WRONG("--backend", "127.0.0.1");
-    WRONG("--backend", "localhost:80");
-    WRONG("--backend", "127.0.0.1:0");
-    WRONG("--backend", "127.0.0.1:65536");
-    WRONG("--backend", ":80");
-    WRONG(GOOD, "--port", "80x");
-    WRONG(GOOD, "--threads", "0");
-    WRONG(GOOD, "--timeout-ms", "0");
-    WRONG(GOOD, "127.0.0.1:81");
-    WRONG(GOOD, "--speed", "9");
+    assert_usage(USAGE, NULL);
+    assert_usage(USAGE, "--backend", "127.0.0.1");
+    assert_usage(USAGE, "--backend", "localhost:80");
+    assert_usage(USAGE, "--backend", "127.0.0.1:0");
+    assert_usage(USAGE, "--backend", "127.0.0.1:65536");
+    assert_usage(USAGE, "--backend", ":80");
+    assert_usage(USAGE, GOOD, "--port", "80x");
+    assert_usage(USAGE, GOOD, "--threads", "0");
+    assert_usage(USAGE, GOOD, "--timeout-ms", "0");
+    assert_usage(USAGE, GOOD, "127.0.0.1:81");
+    assert_usage(USAGE, GOOD, "--speed", "9");
     const char *many[2 * MAX_BACKENDS + 3] = {0};
     for (int i = 0; i <= MAX_BACKENDS; i++) {
         many[2 * i] = "--backend";
         many[2 * i + 1] = "127.0.0.1:80";
     }
-    expect_usage(many);
+    test_refusal(TEST_PLACE(""), 2, USAGE, many);
 
     /* A port that is taken. */
     struct backend taken = backend_open();
-    struct run r = run(GOOD, "--port", text("%d", taken.port));
-    assert_exit(r, 1);
-    assert_output(r, "");
-    assert_error_contains(r, text("reverse_proxy: 127.0.0.1:%d: %s\n",
-                                  taken.port, strerror(EADDRINUSE)));
+    const char *port = text("%d", taken.port);
+    assert_no_start(text("127.0.0.1:%s: %s\n", port, strerror(EADDRINUSE)),
+                    GOOD, "--port", port);
     backend_close(taken);
 }
 
@@ -681,7 +667,7 @@ TEST(test_17_a_body_may_be_larger_than_memory, .limit_ms = 4000)
     struct proxy *proxy = proxy_start(NULL, b.port);
     int client = client_connect(proxy->port);
     int fd = round_trip(client, b);
-    long before_kb = proxy_memory_kb(proxy);
+    long before_kb = process_resident_kb(proxy->pid);
 
     /* The backend takes nothing, until the client can send no more. */
     narrow(client);
@@ -691,8 +677,8 @@ TEST(test_17_a_body_may_be_larger_than_memory, .limit_ms = 4000)
     narrow(slow);
     size_t sent = flood(proxy, client, 0, len);
     assert_at_most(sent, len - 1);
-    assert_at_most(proxy_memory_kb(proxy) - before_kb, MOST_MORE_KB);
-    proxy_expect_idle(proxy);
+    assert_at_most(process_resident_kb(proxy->pid) - before_kb, MOST_MORE_KB);
+    process_expect_idle(proxy->pid);
     client_expect(slow, text(FORWARDED("POST /", "") "Content-Length: %zu\r\n"
                                                      "\r\n",
                              len));
@@ -703,8 +689,8 @@ TEST(test_17_a_body_may_be_larger_than_memory, .limit_ms = 4000)
                 text("HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len));
     sent = flood(proxy, slow, 0, len);
     assert_at_most(sent, len - 1);
-    assert_at_most(proxy_memory_kb(proxy) - before_kb, MOST_MORE_KB);
-    proxy_expect_idle(proxy);
+    assert_at_most(process_resident_kb(proxy->pid) - before_kb, MOST_MORE_KB);
+    process_expect_idle(proxy->pid);
 
     /* Nobody else has to wait for them. */
     int other = client_connect(proxy->port);
@@ -832,7 +818,7 @@ TEST(test_21_a_kept_connection_that_was_closed_is_no_failure)
     /* A reset is the same. */
     client_send(client, REQUEST("GET /reset") "\r\n");
     client_expect(fd, FORWARDED("GET /reset", ""));
-    reset(fd); /* with bytes unread */
+    client_reset(fd); /* with bytes unread */
     fd = client_accept(b.listener);
     client_expect(fd, FORWARDED("GET /reset", "") "\r\n");
     /* Once, since this one is new. */
@@ -932,7 +918,7 @@ static char *cut_response(struct proxy *proxy, struct backend b,
     assert_int_equal(recv(client, first, 4, MSG_WAITALL), 4);
     assert_string_equal(first, "HTTP");
     if (by_reset)
-        reset(fd);
+        client_reset(fd);
     else
         close(fd); /* with bytes unread: a reset, too, where it matters not */
     char *rest = read_to_end(client, &len, was_reset);
@@ -986,11 +972,11 @@ TEST(test_24_a_client_can_see_that_a_response_was_cut)
     client_send(client, REQUEST("POST /") "Content-Length: 9\r\n\r\nhalf");
     int fd = client_accept(b.listener);
     client_expect(fd, FORWARDED("POST /", "") "Content-Length: 9\r\n\r\nhalf");
-    proxy_stop(proxy);
+    process_stop(proxy->pid);
     client_send(client, " and ");
     client_send(fd, "HTTP/1.1 200 OK\r\n\r\nhello");
-    reset(fd);
-    proxy_continue(proxy);
+    client_reset(fd);
+    process_continue(proxy->pid);
     rest = read_to_end(client, &len, NULL);
     assert_contains(rest, "Transfer-Encoding: chunked\r\n");
     assert_not_contains(rest, "0\r\n\r\n");
@@ -1203,7 +1189,7 @@ TEST(test_31_a_client_that_goes_takes_its_request_along)
     client_send(client, REQUEST("POST /") "Content-Length: 10\r\n\r\nhalf");
     int fd = client_accept(b.listener);
     client_expect(fd, FORWARDED("POST /", "") "Content-Length: 10\r\n\r\nhalf");
-    reset(client);
+    client_reset(client);
     client_expect_end(fd);
     close(fd);
     /* While the response comes. */
@@ -1213,7 +1199,7 @@ TEST(test_31_a_client_that_goes_takes_its_request_along)
     client_expect(fd, FORWARDED("POST /", "") "Content-Length: 0\r\n\r\n");
     client_send(fd, "HTTP/1.1 200 OK\r\n\r\nendless");
     client_expect(client, "HTTP/1.1 200 OK\r\n");
-    reset(client);
+    client_reset(client);
     client_expect_end(fd);
     close(fd);
     client_send(other, REQUEST("GET /") "\r\n");
@@ -1234,13 +1220,13 @@ TEST(test_32_running_out_of_descriptors_is_survived)
     int first = client_connect(proxy->port);
     int kept = round_trip(first, b);
     /* One more: for a client, and then there is none for its backend. */
-    proxy_limit_descriptors(proxy, 1);
+    process_limit_descriptors(proxy->pid, 1);
     int second = client_connect(proxy->port);
     client_send(second, REQUEST("POST /") "Content-Length: 0\r\n\r\n");
     client_expect(second, "HTTP/1.1 503 Service Unavailable\r\n");
     int late = client_connect(proxy->port); /* in the listener's queue */
     client_send(late, REQUEST("GET /late") "\r\n");
-    proxy_expect_asleep(proxy);
+    process_expect_asleep(proxy->pid);
     client_send(first, REQUEST("GET /first") "\r\n");
     client_expect(kept, FORWARDED("GET /first", "") "\r\n");
     client_send(kept, "HTTP/1.1 204 No Content\r\n\r\n");
@@ -1293,7 +1279,7 @@ TEST(test_34_what_has_ended_leaves_nothing)
 {
     struct backend b = backend_open();
     struct proxy *proxy = proxy_start(NULL, b.port);
-    int before = proxy_descriptors(proxy);
+    int before = process_descriptors(proxy->pid);
     for (int i = 0; i < 20; i++) {
         int client = client_connect(proxy->port);
         if (i % 4 == 0) {
@@ -1307,24 +1293,24 @@ TEST(test_34_what_has_ended_leaves_nothing)
         if (i % 4 == 2)
             client_send(fd, "HTTP/1.1 204 No Content\r\n\r\n");
         if (i % 4 == 3)
-            reset(client);
+            client_reset(client);
         else
             http_read(client);
         if (i % 4 != 3)
             close(client);
         close(fd);
     }
-    wait_until(proxy_descriptors(proxy) == before);
+    wait_until(process_descriptors(proxy->pid) == before);
 
     /* A connection that is kept, and then closed by the backend. */
     int client = client_connect(proxy->port);
     int fd = round_trip(client, b);
-    int both = proxy_descriptors(proxy);
+    int both = process_descriptors(proxy->pid);
     close(fd);
-    wait_until(proxy_descriptors(proxy) < both);
-    proxy_expect_idle(proxy);
+    wait_until(process_descriptors(proxy->pid) < both);
+    process_expect_idle(proxy->pid);
     close(client);
-    wait_until(proxy_descriptors(proxy) == before);
+    wait_until(process_descriptors(proxy->pid) == before);
     proxy_end(proxy);
     backend_close(b);
 }
@@ -1382,7 +1368,7 @@ TEST(test_36_threads_share_the_work)
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = client_accept(i % 2 ? two.listener : one.listener);
     /* Sanitizers have threads of their own. */
-    assert_at_least(proxy_threads(proxy), 3);
+    assert_at_least(process_threads(proxy->pid), 3);
     for (int i = 0; i < CLIENTS; i++)
         client_send(fds[i], "HTTP/1.1 204 No Content\r\n\r\n");
     for (int i = 0; i < CLIENTS; i++) {
@@ -1463,43 +1449,21 @@ TEST(test_38_curl_is_content)
     backend_close(b);
 }
 
-static bool can_connect(int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int result = connect(fd, (struct sockaddr *)&address, sizeof(address));
-    close(fd);
-    return result == 0;
-}
-
 TEST(test_39_nginx_is_a_backend, .limit_ms = 3000)
 {
     test_need("nginx");
     test_need("curl");
     /* The port is ours until nginx has it. */
     struct backend b = backend_dead();
-    write_text("nginx.conf",
-               "daemon off; master_process off; pid nginx.pid;\n"
-               "error_log stderr crit; events { }\n"
-               "http { access_log off; client_body_temp_path body;\n"
-               "proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
-               "uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
-               "server { listen 127.0.0.1:%d reuseport;\n"
-               "location / { root .; }\n"
-               "location /who { return 200 \"$http_host $remote_port "
-               "$http_x_forwarded_for $http_via\"; }\n"
-               "} }\n",
-               b.port);
     char *big = text("%0300000d", 7);
     write_text("big.txt", "%s", big);
-    struct run_options options = {.program = "nginx"};
-    struct program *nginx =
-        start_with(options, "-p", ".", "-c", "nginx.conf", "-e", "stderr");
+    struct program *nginx = nginx_start(
+        b.port, "location / { root .; }\n"
+                "location /who { return 200 \"$http_host "
+                "$remote_port $http_x_forwarded_for $http_via\"; }");
     wait_until(can_connect(b.port));
     struct proxy *proxy = proxy_start(NULL, b.port);
-    options.program = "curl";
+    struct run_options options = {.program = "curl"};
     struct run r = run_with(options, "-sS", "-H", "Host: example.org",
                             text("http://127.0.0.1:%d/who", proxy->port));
     assert_exit(r, 0);

@@ -793,42 +793,35 @@ static bool backend_is(struct proxy *proxy, struct backend backend,
     return strstr(get_stats(proxy), text("%s %s ", at(backend), words)) != NULL;
 }
 
+#define GOOD "--backend", "127.0.0.1:80"
+
 TEST(test_22_a_wrong_command_line_is_a_usage_error)
 {
-    static const char *const wrong[][6] = {
-        {"--port", "1", NULL},
-        {"--backend", "127.0.0.1", NULL},
-        {"--backend", "127.0.0.1:0", NULL},
-        {"--backend", "127.0.0.1:65536", NULL},
-        {"--backend", "localhost:80", NULL},
-        {"--backend", "127.0.0.1:80*", NULL},
-        {"--backend", "127.0.0.1:80*0", NULL},
-        {"--backend", "127.0.0.1:80*101", NULL},
-        {"--backend", "127.0.0.1:80*2*2", NULL},
-        {"--backend", "127.0.0.1*2:80", NULL},
-        {"--backend", "127.0.0.1:80", "operand", NULL},
-        {"--backend", "127.0.0.1:80", "--strategy", "random", NULL},
-        {"--backend", "127.0.0.1:80", "--strategy", "", NULL},
-        {"--backend", "127.0.0.1:80", "--check-path", "health", NULL},
-        {"--backend", "127.0.0.1:80", "--check-path", "/a b", NULL},
-        {"--backend", "127.0.0.1:80", "--check-path", "/\r\nX: y", NULL},
-        {"--backend", "127.0.0.1:80", "--check-ms", "0", NULL},
-        {"--backend", "127.0.0.1:80", "--check-timeout-ms", "", NULL},
-        {"--backend", "127.0.0.1:80", "--drain-ms", "-1", NULL},
-        {"--backend", "127.0.0.1:80", "--timeout-ms", "1s", NULL},
-        {"--backend", "127.0.0.1:80", "--port", "65536", NULL},
-        {"--backend", "127.0.0.1:80", "--csv", NULL},
-        {"--backend", "127.0.0.1:80", "--simulate", NULL},
-        {"--simulate", "--csv", "now", NULL},
-        {"--colour", NULL},
-    };
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct run r =
-            program_run(TEST_PLACE("run"), (struct run_options){0}, wrong[i]);
-        assert_exit(r, 2);
-        assert_output(r, "");
-        assert_error_contains(r, "usage: load_balancer ");
-    }
+    assert_usage("", "--port", "1");
+    assert_usage("", "--backend", "127.0.0.1");
+    assert_usage("", "--backend", "127.0.0.1:0");
+    assert_usage("", "--backend", "127.0.0.1:65536");
+    assert_usage("", "--backend", "localhost:80");
+    assert_usage("", "--backend", "127.0.0.1:80*");
+    assert_usage("", "--backend", "127.0.0.1:80*0");
+    assert_usage("", "--backend", "127.0.0.1:80*101");
+    assert_usage("", "--backend", "127.0.0.1:80*2*2");
+    assert_usage("", "--backend", "127.0.0.1*2:80");
+    assert_usage("", GOOD, "operand");
+    assert_usage("", GOOD, "--strategy", "random");
+    assert_usage("", GOOD, "--strategy", "");
+    assert_usage("", GOOD, "--check-path", "health");
+    assert_usage("", GOOD, "--check-path", "/a b");
+    assert_usage("", GOOD, "--check-path", "/\r\nX: y");
+    assert_usage("", GOOD, "--check-ms", "0");
+    assert_usage("", GOOD, "--check-timeout-ms", "");
+    assert_usage("", GOOD, "--drain-ms", "-1");
+    assert_usage("", GOOD, "--timeout-ms", "1s");
+    assert_usage("", GOOD, "--port", "65536");
+    assert_usage("", GOOD, "--csv");
+    assert_usage("", GOOD, "--simulate");
+    assert_usage("", "--simulate", "--csv", "now");
+    assert_usage("", "--colour");
     /* 64 are enough. */
     const char *many = "exec \"$0\"";
     for (int i = 0; i < MAX_BACKENDS + 1; i++)
@@ -1071,15 +1064,6 @@ TEST(test_28_statistics_are_served)
     backend_close(b);
 }
 
-static bool can_connect(int port)
-{
-    struct sockaddr_in to = address("127.0.0.1", port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int result = connect(fd, (struct sockaddr *)&to, sizeof(to));
-    close(fd);
-    return result == 0;
-}
-
 TEST(test_29_sigterm_drains)
 {
     struct backend b = backend_open();
@@ -1122,17 +1106,6 @@ TEST(test_29_sigterm_drains)
     backend_close(b);
 }
 
-static bool is_stopped(struct proxy *proxy)
-{
-    char line[128] = "";
-    FILE *file = fopen(text("/proc/%d/stat", (int)proxy->pid), "r");
-    if (file && !fgets(line, sizeof(line), file))
-        line[0] = '\0';
-    if (file)
-        fclose(file);
-    return strstr(line, ") T ") != NULL;
-}
-
 /* The kernel has bytes of this client, which the proxy has not read. */
 static bool has_arrived(struct proxy *proxy, int client)
 {
@@ -1158,18 +1131,17 @@ TEST(test_30_a_request_that_has_arrived_is_answered)
     struct proxy proxy = start_balancer("--backend", at(b));
     int clients[2] = {client_connect(proxy.port)};
     int kept = round_trip(clients[0], b);
-    int before = proxy_descriptors(&proxy);
+    int before = process_descriptors(proxy.pid);
     clients[1] = client_connect(proxy.port);
-    wait_until(proxy_descriptors(&proxy) > before);
+    wait_until(process_descriptors(proxy.pid) > before);
     /* Behind the signal, before the balancer looks. */
-    program_signal(proxy.program, SIGSTOP);
-    wait_until(is_stopped(&proxy));
+    process_stop(proxy.pid);
     program_signal(proxy.program, SIGTERM);
     for (int i = 0; i < 2; i++) {
         client_send(clients[i], REQUEST("POST /") "\r\n");
         wait_until(has_arrived(&proxy, clients[i]));
     }
-    program_signal(proxy.program, SIGCONT);
+    process_continue(proxy.pid);
     assert_string_equal(program_line(proxy.program), "Draining");
     for (int i = 0; i < 2; i++) {
         char byte;
@@ -1251,7 +1223,7 @@ TEST(test_33_calls_that_fail_end_nothing)
         expect_status(client, 200);
     }
     /* With nothing to do it sleeps. */
-    proxy_expect_idle(&proxy);
+    process_expect_idle(proxy.pid);
     proxy_end(&proxy);
     backend_close(b);
 }
@@ -1279,25 +1251,14 @@ TEST(test_35_nginx_is_checked_and_asked, .limit_ms = 3000)
     test_need("curl");
     /* The port is ours until nginx has it. */
     struct backend b = backend_dead();
-    write_text("nginx.conf",
-               "daemon off; master_process off; pid nginx.pid;\n"
-               "error_log stderr crit; events { }\n"
-               "http { access_log off; client_body_temp_path body;\n"
-               "proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
-               "uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
-               "server { listen 127.0.0.1:%d reuseport;\n"
-               "location / { return 200 hello; }\n"
-               "} }\n",
-               b.port);
     /* Nobody listens yet: it is down. */
     struct proxy proxy = start_balancer("--check-path", "/health", "--check-ms",
                                         "5", "--backend", at(b));
     wait_until(backend_is(&proxy, b, "down"));
-    struct run_options options = {.program = "nginx"};
     struct program *nginx =
-        start_with(options, "-p", ".", "-c", "nginx.conf", "-e", "stderr");
+        nginx_start(b.port, "location / { return 200 hello; }");
     wait_until(backend_is(&proxy, b, "returning"));
-    options.program = "curl";
+    struct run_options options = {.program = "curl"};
     const char *url = text("http://127.0.0.1:%d/", proxy.port);
     struct run r = run_with(options, "-sS", url, url, text("%sstats", url));
     assert_exit(r, 0);

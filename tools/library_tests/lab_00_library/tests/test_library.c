@@ -2,11 +2,14 @@
 #include "test/client.h"
 #include "test/fault.h"
 #include "test/http.h"
+#include "test/process.h"
 #include "test/program.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -287,4 +290,112 @@ TEST(test_22_chunks_are_read_as_they_come)
     client_expect_end(fd);
     close(fd);
     close(server);
+}
+
+TEST(test_23_a_program_that_does_not_begin)
+{
+    assert_usage("WORD\n", NULL);
+    assert_usage("WORD", "dance");
+    assert_no_start("it is bad", "complain", "1");
+}
+
+TEST(test_24_a_client_vanishes)
+{
+    int port, server = client_listen(&port);
+    int fd = client_connect(port), back = client_accept(server);
+    char byte;
+    client_reset(fd);
+    assert_fails(recv(back, &byte, 1, 0), ECONNRESET);
+    close(back);
+    close(server);
+}
+
+TEST(test_25_a_narrow_client_has_small_buffers)
+{
+    int port, server = client_listen(&port), size;
+    int fd = client_connect_narrow(port), back = client_accept(server);
+    socklen_t len = sizeof(size);
+    assert_success(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len));
+    assert_at_most(size, 128 * 1024); /* socket(7): twice what was set */
+    assert_success(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len));
+    assert_at_most(size, 128 * 1024);
+    client_send(fd, "hello");
+    client_expect(back, "hello");
+    close(fd);
+    close(back);
+    close(server);
+}
+
+TEST(test_26_what_the_kernel_says_of_a_process)
+{
+    struct program *p = start("serve");
+    pid_t pid = program_pid(p);
+    int port = program_port(p);
+    int descriptors = process_descriptors(pid), threads = process_threads(pid);
+    assert_at_least(descriptors, 4);
+    assert_at_least(threads, 1);
+    assert_at_least(process_resident_kb(pid), 100);
+    int fd = client_connect(port);
+    process_expect_idle(pid);
+    process_expect_asleep(pid);
+    assert_true(process_is_asleep(pid));
+    assert_int_equal(process_descriptors(pid), descriptors + 1);
+
+    char byte;
+    process_stop(pid);
+    assert_false(process_is_asleep(pid));
+    client_send(fd, "ping");
+    assert_fails(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
+    process_continue(pid);
+    client_expect(fd, "ping");
+    client_reset(fd);
+    wait_until(process_descriptors(pid) == descriptors);
+    assert_int_equal(process_threads(pid), threads);
+
+    struct rlimit limit;
+    process_limit_descriptors(pid, 2);
+    assert_success(prlimit(pid, RLIMIT_NOFILE, NULL, &limit));
+    assert_int_equal(limit.rlim_cur, descriptors + 2);
+    program_signal(p, SIGKILL);
+    program_wait(p);
+    assert_int_equal(process_threads(pid), 0);
+    assert_false(process_is_asleep(pid));
+}
+
+static void *note_tid(void *argument)
+{
+    pid_t *tid = argument;
+    __atomic_store_n(tid, gettid(), __ATOMIC_RELEASE);
+    while (thread_cpu_ns(gettid()) < 1000000)
+        continue;
+    return wait_for_byte(&tid[1]);
+}
+
+TEST(test_27_what_the_kernel_says_of_a_thread)
+{
+    int ends[2];
+    pid_t note[2] = {0};
+    pthread_t thread;
+    assert_success(pipe(ends));
+    note[1] = ends[0];
+    assert_int_equal(thread_state(gettid()), 'R');
+    assert_success(pthread_create(&thread, NULL, note_tid, note));
+    wait_until(__atomic_load_n(&note[0], __ATOMIC_ACQUIRE) != 0);
+    pid_t tid = note[0];
+    wait_until(thread_state(tid) == 'S');
+    assert_at_least(thread_cpu_ns(tid), 1000000);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    pthread_join(thread, NULL);
+    wait_until(thread_state(tid) == '?');
+    assert_int_equal(thread_cpu_ns(tid), 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST(test_28_threads_that_take_turns_share_a_cpu)
+{
+    cpu_set_t cpus;
+    take_turns();
+    assert_success(sched_getaffinity(0, sizeof(cpus), &cpus));
+    assert_int_equal(CPU_COUNT(&cpus), 1);
 }

@@ -114,3 +114,8 @@ TEST(test_19_a_port_that_is_not_said)
 {
     program_port(start("x"));
 }
+
+TEST(test_20_a_program_that_begins_in_spite_of_it)
+{
+    assert_usage("[--port PORT]", "x");
+}

@@ -1,0 +1,1 @@
+../../echo/echo_tests_completion.c
