@@ -3,15 +3,12 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* libuv runs wherever the tests do. For files, 1.45 to 1.48 have a thread of
- * the kernel for each loop, used or not: it would be counted. */
+/* libuv runs wherever the tests do. */
 void echo_need(void)
 {
-    setenv("UV_USE_IO_URING", "0", 1);
 }
 
 TEST(test_30_one_thread_serves_all)
