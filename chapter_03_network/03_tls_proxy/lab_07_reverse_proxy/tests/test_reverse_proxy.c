@@ -1495,8 +1495,7 @@ TEST(test_39_nginx_is_a_backend, .limit_ms = 3000)
     char *big = text("%0300000d", 7);
     write_text("big.txt", "%s", big);
     struct run_options options = {.program = "nginx"};
-    struct program *nginx =
-        start_with(options, "-p", ".", "-c", "nginx.conf", "-e", "stderr");
+    struct program *nginx = start_with(options, "-p", ".", "-c", "nginx.conf");
     wait_until(can_connect(b.port));
     struct proxy *proxy = proxy_start(NULL, b.port);
     options.program = "curl";

@@ -1294,8 +1294,7 @@ TEST(test_35_nginx_is_checked_and_asked, .limit_ms = 3000)
                                         "5", "--backend", at(b));
     wait_until(backend_is(&proxy, b, "down"));
     struct run_options options = {.program = "nginx"};
-    struct program *nginx =
-        start_with(options, "-p", ".", "-c", "nginx.conf", "-e", "stderr");
+    struct program *nginx = start_with(options, "-p", ".", "-c", "nginx.conf");
     wait_until(backend_is(&proxy, b, "returning"));
     options.program = "curl";
     const char *url = text("http://127.0.0.1:%d/", proxy.port);
