@@ -89,8 +89,8 @@ static void look_at_thread(pid_t pid, int tid, void *argument)
 {
     struct look *look = argument;
     struct status status = status_of(pid, tid);
-    look->asleep += status.state == 'S';
     /* 't': it has a tracer that stopped it. */
+    look->asleep += status.state == 'S' || status.state == 't';
     look->stopped += status.state == 'T' || status.state == 't';
     look->switches += status.switches;
 }

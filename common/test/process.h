@@ -22,7 +22,7 @@
 int process_threads(pid_t pid);
 int process_descriptors(pid_t pid);
 long process_resident_kb(pid_t pid);
-/* All of its threads sleep in the kernel. */
+/* All of its threads sleep in the kernel, or are held by a tracer. */
 bool process_is_asleep(pid_t pid);
 
 /* Waits until it has been seen asleep ten times in a row, a millisecond apart:

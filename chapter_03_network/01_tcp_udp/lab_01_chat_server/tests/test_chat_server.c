@@ -67,7 +67,8 @@ static struct events events_of(const char *bytes, size_t len, size_t cut)
     memset(&framer, 'x', sizeof(framer)); /* no luck with zeros */
     framer_init(&framer);
     feed(&framer, bytes, cut, &events);
-    feed(&framer, bytes + cut, len - cut, &events);
+    bytes += cut;
+    feed(&framer, bytes, len - cut, &events);
     return events;
 }
 

@@ -603,6 +603,7 @@ TEST(test_16_a_thread_that_is_held_up_holds_up_nobody)
         hold(tids[i]);
         for (int j = 0; j < 8; j++)
             round_trip(fds[j], text("thread %d does not run", i));
+        process_expect_asleep(server.pid); /* who had a lock has it again */
         ptrace(PTRACE_DETACH, tids[i], NULL, NULL);
     }
     for (int i = 0; i < 8; i++)

@@ -92,9 +92,12 @@ static enum outcome say_goodbye(struct connection *connection)
 /* The same bytes again if OpenSSL has to wait: it insists on that. */
 static enum outcome send_answer(struct connection *connection)
 {
-    const char *bytes = connection->out + connection->sent;
-    size_t len = connection->out_len - connection->sent;
-    if (connection->sent >= connection->out_len) {
+    const char *bytes;
+    size_t len;
+    if (connection->sent < connection->out_len) {
+        bytes = connection->out + connection->sent;
+        len = connection->out_len - connection->sent;
+    } else {
         size_t at = connection->sent - connection->out_len;
         bytes = big_bytes(at);
         len = connection->big - at < RECORD ? connection->big - at : RECORD;
