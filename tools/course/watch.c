@@ -328,11 +328,15 @@ static void press(struct watch *watch, char key)
     }
 }
 
+/* What is typed while the shell has its terminal back is not for us: to read it
+ * is an error (EIO), since SIGTTIN is blocked. */
 static void take_keys(struct watch *watch)
 {
     char keys[64];
+    if (watch->suspended || !terminal_take())
+        return;
     ssize_t got = read(STDIN_FILENO, keys, sizeof keys);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+    if (got < 0 && (errno == EINTR || errno == EAGAIN || !terminal_take()))
         return;
     if (got <= 0)
         watch->over = true; /* the terminal is gone */
@@ -366,9 +370,11 @@ static void take_signals(struct watch *watch)
         case SIGCHLD:
             end_run(watch);
             break;
-        case SIGWINCH:
         case SIGCONT:
-            watch->suspended &= info.ssi_signo != SIGCONT;
+            watch->suspended = false;
+            terminal_give_back(); /* to take it anew: the shell has set it */
+            /* fall through */
+        case SIGWINCH:
             if (watch->screen)
                 fputs("\033[2J", stdout);
             break;
@@ -424,6 +430,7 @@ static int open_signals(void)
         sigaddset(&read_here, numbers[i]);
     blocked = read_here;
     sigaddset(&blocked, SIGTTOU); /* when we write or set it from behind */
+    sigaddset(&blocked, SIGTTIN); /* or read */
     if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0)
         return -1;
     return signalfd(-1, &read_here, SFD_CLOEXEC | SFD_NONBLOCK);
