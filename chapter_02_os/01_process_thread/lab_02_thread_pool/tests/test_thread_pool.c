@@ -142,6 +142,18 @@ static void expect_to_fall_asleep(const int *tids, int count)
     wait_until(sleep_soundly(&sleepers));
 }
 
+/* All workers have a job at the same time, and then none. Who they are is
+ * noted. */
+static void meet_and_fall_asleep(struct thread_pool *pool, int *tids, int count)
+{
+    struct meeting meeting;
+    submit_meeting(pool, &meeting, (unsigned)count);
+    assert_success(thread_pool_wait(pool));
+    expect_all_to_come(&meeting, count);
+    memcpy(tids, meeting.tids, (size_t)count * sizeof *tids);
+    expect_to_fall_asleep(tids, count);
+}
+
 /* And nothing wakes them. */
 static void expect_to_sleep(const int *tids, int count)
 {
@@ -337,14 +349,11 @@ static void occupy_with_host(struct thread_pool *pool, struct host *host,
 static void expect_job_to_be_run_beside_its_submitter(void)
 {
     struct thread_pool *pool = new_pool(2);
-    struct meeting both;
-    submit_meeting(pool, &both, 2);
-    assert_success(thread_pool_wait(pool));
-    expect_all_to_come(&both, 2);
-
+    int tids[2];
+    meet_and_fall_asleep(pool, tids, 2);
     struct host host;
     occupy_with_host(pool, &host, 1);
-    int other = both.tids[both.tids[0] == host.gate.tid];
+    int other = tids[tids[0] == host.gate.tid];
     expect_to_fall_asleep(&other, 1);
     open_gate(&host.gate);
     assert_success(thread_pool_wait(pool));
@@ -375,13 +384,9 @@ static void expect_worker_to_wake_beside_a_waiter(void)
 static void expect_four_to_meet(void)
 {
     struct thread_pool *pool = new_pool(4);
-    for (int i = 0; i < 3; i++) {
-        struct meeting meeting;
-        submit_meeting(pool, &meeting, 4);
-        assert_success(thread_pool_wait(pool));
-        expect_all_to_come(&meeting, 4);
-        expect_to_fall_asleep(meeting.tids, 4);
-    }
+    int tids[4];
+    for (int i = 0; i < 3; i++)
+        meet_and_fall_asleep(pool, tids, 4);
     thread_pool_free(pool);
 }
 
@@ -708,10 +713,13 @@ static void expect_all_to_stay_until_the_last_job_is_done(void)
 {
     struct host host;
     struct thread_pool *pool = new_pool(3);
+    int tids[3];
+    meet_and_fall_asleep(pool, tids, 3);
     occupy_with_host(pool, &host, 2);
     struct call call = {.pool = pool};
     begin(&call, call_free);
     expect_to_wait(&call);
+    expect_to_fall_asleep(tids, 3); /* nobody has left */
     open_gate(&host.gate);
     finish(&call);
     expect_all_to_come(&host.meeting, 3);
@@ -726,11 +734,8 @@ TEST(test_10_free_runs_what_is_queued_and_joins)
 
     /* Workers that are all asleep. */
     struct thread_pool *pool = new_pool(2);
-    struct meeting meeting;
-    submit_meeting(pool, &meeting, 2);
-    assert_success(thread_pool_wait(pool));
-    expect_all_to_come(&meeting, 2);
-    expect_to_fall_asleep(meeting.tids, 2);
+    int tids[2];
+    meet_and_fall_asleep(pool, tids, 2);
     thread_pool_free(pool);
 
     /* Workers that have hardly begun, or not at all. */
