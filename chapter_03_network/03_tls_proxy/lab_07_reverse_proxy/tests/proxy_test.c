@@ -144,7 +144,7 @@ struct program *nginx_start(int port, const char *locations)
                "%s } }\n",
                port, locations);
     return start_with((struct run_options){.program = "nginx"}, "-p", ".", "-c",
-                      "nginx.conf", "-e", "stderr");
+                      "nginx.conf");
 }
 
 /* Much at once. */
