@@ -555,11 +555,8 @@ TEST(test_05_jobs_that_submit_jobs_are_waited_for_with_them)
 TEST(test_06_who_has_nothing_to_do_sleeps)
 {
     struct thread_pool *pool = new_pool(4);
-    struct meeting meeting;
-    submit_meeting(pool, &meeting, 4);
-    assert_success(thread_pool_wait(pool));
-    expect_all_to_come(&meeting, 4);
-    expect_to_fall_asleep(meeting.tids, 4);
+    int tids[5];
+    meet_and_fall_asleep(pool, tids, 4);
 
     /* One works, the others have nothing to do, and somebody waits. */
     struct gate gate;
@@ -567,9 +564,8 @@ TEST(test_06_who_has_nothing_to_do_sleeps)
     struct call waiter = {.pool = pool, .gate = &gate};
     begin(&waiter, call_wait);
     expect_to_wait(&waiter);
-    int all[] = {meeting.tids[0], meeting.tids[1], meeting.tids[2],
-                 meeting.tids[3], waiter.tid};
-    expect_to_sleep(all, 5);
+    tids[4] = waiter.tid;
+    expect_to_sleep(tids, 5);
     open_gate(&gate);
     finish(&waiter);
     thread_pool_free(pool);
