@@ -328,15 +328,20 @@ static void press(struct watch *watch, char key)
     }
 }
 
+static bool keys_are_ours(const struct watch *watch)
+{
+    return !watch->suspended && terminal_take();
+}
+
 /* What is typed while the shell has its terminal back is not for us: to read it
  * is an error (EIO), since SIGTTIN is blocked. */
 static void take_keys(struct watch *watch)
 {
     char keys[64];
-    if (watch->suspended || !terminal_take())
+    if (!keys_are_ours(watch))
         return;
     ssize_t got = read(STDIN_FILENO, keys, sizeof keys);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN || !terminal_take()))
+    if (got < 0 && (errno == EINTR || errno == EAGAIN || !keys_are_ours(watch)))
         return;
     if (got <= 0)
         watch->over = true; /* the terminal is gone */
@@ -391,7 +396,7 @@ static void loop(struct watch *watch)
 {
     while (!watch->over) {
         void *mark = text_mark();
-        bool keys = !watch->suspended && terminal_take();
+        bool keys = keys_are_ours(watch);
         struct pollfd fds[] = {
             {.fd = watch->signals, .events = POLLIN},
             {.fd = watch->saves.fd, .events = POLLIN},
